@@ -1,0 +1,109 @@
+"""`ymera ask`: one answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ymera.cli.advice import better_model_advice
+from ymera.cli.output import echo_json, note, usd
+from ymera.cli.session import read_prompt, with_app
+from ymera.cli.task_options import task_options
+
+if TYPE_CHECKING:
+    from ymera.app import App
+    from ymera.engine.orchestrator import AIRequest, AIResponse
+
+__all__ = ["command"]
+
+
+@click.command(name="ask", short_help="One answer.")
+@click.argument("prompt", required=False)
+@task_options
+@click.option("--stream/--no-stream", default=None, help="Print while the model writes.")
+@click.option("--explain", is_flag=True, help="Say on stderr which model answered and why.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(
+    prompt: str | None,
+    model: str | None,
+    task_type: str | None,
+    complexity: str | None,
+    stream: bool | None,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Answer PROMPT with the best model that costs nothing.
+
+    Text on stdin is appended to PROMPT.
+    """
+
+    async def work(app: App) -> None:
+        from ymera.engine.orchestrator import AIRequest
+
+        request = AIRequest(
+            prompt=read_prompt(prompt, max_chars=app.settings.security.max_input_length),
+            model=model or app.settings.models.default_model,
+            task_type=task_type,
+            complexity=complexity,
+        )
+        live = sys.stdout.isatty() if stream is None else stream
+        if live and not as_json:
+            await _print_live(app, request, explain=explain)
+        else:
+            response = await app.orchestrator.ask(request)
+            _print_whole(response, as_json=as_json)
+            _print_notes(app, response, explain=explain)
+
+    with_app(work)
+
+
+async def _print_live(app: App, request: AIRequest, *, explain: bool) -> None:
+    from contextlib import aclosing
+
+    from ymera.core.chat import TextDelta
+    from ymera.engine.orchestrator import response_of
+
+    reply = await app.orchestrator.begin(request, stream=True)
+    async with aclosing(reply.events()) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                click.echo(event.text, nl=False)
+    click.echo()
+    _print_notes(app, response_of(request, reply), explain=explain)
+
+
+def _print_whole(response: AIResponse, *, as_json: bool) -> None:
+    if not as_json:
+        click.echo(response.response)
+        return
+    from ymera.cli.explain import plan_json
+
+    echo_json(
+        {
+            "answer": response.response,
+            "model": response.model,
+            "provider": response.provider,
+            "cost_usd": response.cost,
+            "usage": response.usage,
+            "latency_s": round(response.latency_s, 3),
+            "request_id": response.request_id,
+            "route": plan_json(response.route) if response.route else None,
+        }
+    )
+
+
+def _print_notes(app: App, response: AIResponse, *, explain: bool) -> None:
+    if explain and response.route is not None:
+        from ymera.cli.explain import plan_lines
+
+        for line in plan_lines(response.route):
+            note(line)
+        note(
+            f"Answered by {response.model} in {response.latency_s:.1f} s, "
+            f"cost {usd(response.cost)}."
+        )
+    advice = better_model_advice(app, response.model)
+    if advice:
+        note(advice)

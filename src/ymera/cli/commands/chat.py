@@ -1,0 +1,84 @@
+"""`ymera chat`: a conversation."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import click
+
+from ymera.cli.output import note
+from ymera.cli.session import with_app
+from ymera.cli.task_options import task_options
+
+if TYPE_CHECKING:
+    from ymera.app import App
+    from ymera.core.chat import Message
+    from ymera.engine.orchestrator import AIRequest
+
+__all__ = ["command"]
+
+_GOODBYE = frozenset({"/exit", "/quit"})
+
+
+@click.command(name="chat", short_help="A conversation.")
+@task_options
+@click.option("--system", metavar="TEXT", help="System prompt.")
+def command(
+    model: str | None, task_type: str | None, complexity: str | None, system: str | None
+) -> None:
+    """Talk with the best model that costs nothing; /exit or end of input leaves."""
+
+    async def work(app: App) -> None:
+        from ymera.engine.orchestrator import AIRequest
+
+        history: list[Message] = []
+        for line in iter(_next_line, None):
+            request = AIRequest(
+                prompt=line,
+                model=model or app.settings.models.default_model,
+                task_type=task_type,
+                complexity=complexity,
+                system=system,
+                messages=tuple(history),
+            )
+            await _turn(app, request, history)
+
+    with_app(work)
+
+
+def _next_line() -> str | None:
+    """Return the next thing said, or None at the end."""
+    while True:
+        if sys.stdin.isatty():
+            click.secho("> ", nl=False, err=True, bold=True)
+        line = sys.stdin.readline()
+        if not line or line.strip() in _GOODBYE:
+            return None
+        if line.strip():
+            return line.strip()
+
+
+async def _turn(app: App, request: AIRequest, history: list[Message]) -> None:
+    from ymera.core.chat import Message, Role, TextDelta, TextPart
+    from ymera.core.errors import YmeraError
+
+    said: list[str] = []
+    try:
+        reply = await app.orchestrator.begin(request, stream=True)
+        async with aclosing(reply.events()) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    click.echo(event.text, nl=False)
+                    said.append(event.text)
+        click.echo()
+    except YmeraError as error:
+        if not sys.stdin.isatty():
+            raise
+        note(f"{error.message} {error.hint or ''}".strip())
+        return
+    history += [
+        Message(role=Role.USER, content=(TextPart(request.prompt),)),
+        Message(role=Role.ASSISTANT, content=(TextPart("".join(said)),)),
+    ]

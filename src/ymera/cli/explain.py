@@ -1,0 +1,62 @@
+"""A route plan in words and as data."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ymera.core.route import Candidate, RoutePlan
+
+__all__ = ["plan_json", "plan_lines"]
+
+_SHOWN_EXCLUSIONS = 8
+
+
+def plan_lines(plan: RoutePlan, *, all_exclusions: bool = False) -> list[str]:
+    """Return the plan as lines for people."""
+    task = plan.profile
+    how = f"inferred, {task.type_probability:.0%} sure" if task.inferred else "as asked"
+    lines = [
+        f"Task: {task.type} ({how}), {task.complexity}, about {task.est_input_tokens} tokens in "
+        f"and {task.est_output_tokens} out. Policy: {plan.policy.name}."
+    ]
+    lines += [
+        f"{place}. {each.model.id}  score {each.score:.3f} = {_terms(each)}  {each.reason}"
+        for place, each in enumerate(plan.candidates, 1)
+    ]
+    if not plan.candidates:
+        lines.append("No model can be asked now.")
+    if all_exclusions:
+        lines += [f"-  {each.model_id}: {each.detail}" for each in plan.exclusions]
+    else:
+        counts = Counter(each.reason.value for each in plan.exclusions)
+        if counts:
+            shown = ", ".join(f"{n} {why}" for why, n in counts.most_common(_SHOWN_EXCLUSIONS))
+            lines.append(f"Left out: {shown}.")
+    return lines
+
+
+def _terms(candidate: Candidate) -> str:
+    return " + ".join(f"{value:.3f} {name}" for name, value in candidate.terms.items())
+
+
+def plan_json(plan: RoutePlan) -> dict[str, object]:
+    """Return the plan as data: task, policy, candidates in order, every exclusion."""
+    return {
+        "task": plan.profile,
+        "policy": plan.policy,
+        "candidates": [
+            {
+                "model": each.model.id,
+                "provider": each.model.provider,
+                "score": each.score,
+                "terms": each.terms,
+                "reason": each.reason,
+                "free": each.model.free.may_auto_route,
+            }
+            for each in plan.candidates
+        ],
+        "exclusions": [
+            {"model": each.model_id, "reason": each.reason, "detail": each.detail}
+            for each in plan.exclusions
+        ],
+    }

@@ -1,0 +1,153 @@
+"""`ymera`: the list of commands and what happens around every one of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from ymera.cli.output import report_bug, report_error
+from ymera.core.errors import YmeraError
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One command: where it lives is `ymera.cli.commands.<module>`, attribute `command`."""
+
+    name: str
+    group: str
+    help: str
+    module: str
+
+
+_COMMANDS = (
+    _Row("ask", "Everyday", 'One answer; `ymera "question"` is short for it.', "ask"),
+    _Row("chat", "Everyday", "A conversation.", "chat"),
+    _Row("serve", "Everyday", "The server: OpenAI-compatible, on loopback.", "serve"),
+    _Row("models", "Operate", "List, show, pull and test models.", "models"),
+    _Row("catalog", "Operate", "Check the model catalogue.", "catalog"),
+    _Row("config", "Operate", "Show settings and where they come from.", "config"),
+    _Row("doctor", "Operate", "Check this installation.", "doctor"),
+    _Row("route", "Evaluate", "Explain which model would be asked; asks none.", "route"),
+)
+_BY_NAME = {row.name: row for row in _COMMANDS}
+_OWN_OPTIONS = frozenset({"--help", "-h", "--version", "--traceback"})
+_NEAR = 2
+"""A single word this many edits from a command is a typing error, not a prompt."""
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is used; anything else is a question for `ask`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [row.name for row in _COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        row = _BY_NAME.get(cmd_name)
+        if row is None:
+            return None
+        module = importlib.import_module(f"ymera.cli.commands.{row.module}")
+        command: click.Command = module.command
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_default_command(args))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group in dict.fromkeys(row.group for row in _COMMANDS):
+            with formatter.section(group):
+                formatter.write_dl(
+                    [(row.name, row.help) for row in _COMMANDS if row.group == group]
+                )
+
+
+def _with_default_command(args: list[str]) -> list[str]:
+    """Put `ask` in front of a question.
+
+    Raises:
+        UsageError: a single word that is nearly a command.
+    """
+    own = [arg for arg in args if arg in _OWN_OPTIONS]
+    rest = args[len(own) :] if args[: len(own)] == own else args
+    if not rest or rest[0] in _BY_NAME:
+        return args
+    word = rest[0]
+    if len(rest) == 1 and " " not in word and not word.startswith("-"):
+        near = [name for name in _BY_NAME if _edits(word.lower(), name) <= _NEAR]
+        if near:
+            raise click.UsageError(
+                f"{word!r} is not a command. Did you mean {near[0]!r}? "
+                f"To send it as a prompt: ymera ask {word}"
+            )
+    return [*own, "ask", *rest]
+
+
+def _edits(left: str, right: str) -> int:
+    """Return the Levenshtein distance of two short words."""
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        previous, row = row, [i]
+        for j, b in enumerate(right, 1):
+            row.append(min(previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (a != b)))
+    return row[-1]
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.version_option(package_name="ymera")
+@click.option("--traceback", is_flag=True, hidden=True, help="Show tracebacks of bugs.")
+@click.pass_context
+def _cli(ctx: click.Context, traceback: bool) -> None:
+    """Ymera makes forty free models work like one good one.
+
+    `ymera "question"` answers it with the best model that costs nothing.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code (SURFACE section 3)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(_run(args))
+
+
+def _run(args: list[str]) -> int:
+    as_json = "--json" in args
+    try:
+        code = _cli.main(args=args, prog_name="ymera", standalone_mode=False)
+    except click.UsageError as error:
+        report_error(error.format_message(), hint=_usage_hint(error), code="usage", as_json=as_json)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except YmeraError as error:
+        report_error(
+            error.message,
+            hint=error.hint,
+            code=error.code,
+            request_id=error.request_id,
+            as_json=as_json,
+        )
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the outermost handler: no traceback for users
+        if "--traceback" in args:
+            raise
+        report_bug(error, as_json=as_json)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _usage_hint(error: click.UsageError) -> str | None:
+    return f"See: {error.ctx.command_path} --help" if error.ctx else None

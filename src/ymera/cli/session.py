@@ -1,0 +1,74 @@
+"""How a command gets its `App`, and how text reaches it from arguments and stdin."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ymera.core.errors import InvalidRequest, TooLong
+
+if TYPE_CHECKING:
+    from ymera.app import App
+
+__all__ = ["read_prompt", "with_app"]
+
+_T = TypeVar("_T")
+_UTF8_BYTES_PER_CHAR = 4
+
+
+def with_app(work: Callable[[App], Awaitable[_T]]) -> _T:
+    """Run `work` with an app built from files and environment, and close the app after it."""
+    from ymera.app import App
+
+    async def run() -> _T:
+        async with App.create() as app:
+            return await work(app)
+
+    return asyncio.run(run())
+
+
+def read_prompt(argument: str | None, *, max_chars: int) -> str:
+    """Return the prompt: the argument, then whatever stdin holds when it is not a terminal.
+
+    Raises:
+        InvalidRequest: empty, or not UTF-8.
+        TooLong: over `max_chars`; stdin is not read further than that.
+    """
+    parts = [_checked(argument)] if argument else []
+    if not sys.stdin.isatty():
+        parts.append(_stdin_text(max_chars))
+    prompt = "\n\n".join(part for part in parts if part.strip())
+    if not prompt:
+        raise InvalidRequest(
+            "The prompt is empty.", hint='Give one: ymera "What is a monad?"', param="prompt"
+        )
+    return prompt
+
+
+def _checked(argument: str) -> str:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise _not_utf8("The prompt") from None
+    return argument
+
+
+def _stdin_text(max_chars: int) -> str:
+    limit_bytes = max_chars * _UTF8_BYTES_PER_CHAR
+    data = sys.stdin.buffer.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise TooLong(
+            f"The text on stdin is over the limit of {max_chars:,} characters.",
+            hint="Send less, or raise security.max_input_length.",
+            param="prompt",
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise _not_utf8("The text on stdin") from None
+
+
+def _not_utf8(what: str) -> InvalidRequest:
+    return InvalidRequest(f"{what} is not valid UTF-8.", hint="Convert it with iconv first.")

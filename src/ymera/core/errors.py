@@ -1,0 +1,294 @@
+"""Every error a caller can meet, one class per thing the caller can do about it.
+
+YmeraError
+├── ConfigError              a setting or file is wrong; fix it and start again
+├── CatalogError             the model catalogue is unreadable or inconsistent
+├── MachineError             this machine refuses: disk, directory, port, download, missing package
+├── RequestError             the request itself is wrong
+│   ├── InvalidRequest       malformed, empty, not UTF-8, wrong type
+│   ├── UnknownModel         no model, alias or agent of that name
+│   ├── Unsupported          a valid wish that nothing here can serve
+│   └── TooLong              larger than the size limit or any context window
+├── AccessError              the caller may not do this (now)
+│   ├── Unauthenticated      no or wrong access key
+│   ├── Forbidden            the access key lacks the right
+│   ├── RateLimited          over our rate limit; wait `retry_after_s`
+│   └── BudgetExceeded       money, tokens or calls are used up
+├── GuardBlocked             a guard refused the text
+├── ProviderError            an upstream call failed (`kind` says how, `scope` says what to avoid)
+├── NoRoute                  nothing can serve this now; every exclusion with its reason
+└── RunFailed                a multi-model run ended early; finished phases are kept
+
+Each class carries a stable `code`, the HTTP status and the CLI exit code; each instance a human
+sentence, a `hint` (what to do next) and, as `__cause__`, the original. Edges render them in the
+caller's dialect; nothing else does.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ymera.core.route import Exclusion
+
+__all__ = [
+    "AccessError",
+    "BudgetExceeded",
+    "CatalogError",
+    "ConfigError",
+    "Forbidden",
+    "GuardBlocked",
+    "InvalidRequest",
+    "MachineError",
+    "NoRoute",
+    "ProviderError",
+    "ProviderErrorKind",
+    "ProviderErrorScope",
+    "RateLimited",
+    "RequestError",
+    "RunFailed",
+    "TooLong",
+    "Unauthenticated",
+    "UnknownModel",
+    "Unsupported",
+    "YmeraError",
+]
+
+
+_EXIT_CREDENTIALS = 4
+
+
+class YmeraError(Exception):
+    """Base of every error Ymera raises on purpose.
+
+    Args:
+        message: one human sentence: what happened, with the offending value quoted.
+        hint: one human sentence: what to do next.
+        param: name of the request parameter, setting or argument at fault.
+    """
+
+    code: str = "ymera_error"
+    http_status: int = 500
+    exit_code: int = 1
+    retryable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.param = param
+        self.request_id: str | None = None
+        """Name of the stored record; set by the gateway."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigError(YmeraError):
+    """A setting, configuration file or environment variable is wrong."""
+
+    code = "config_error"
+    exit_code = 2
+
+
+class CatalogError(YmeraError):
+    """The model catalogue (bundled or user overlay) is unreadable or inconsistent."""
+
+    code = "catalog_error"
+    exit_code = 2
+
+
+class MachineError(YmeraError):
+    """This machine refuses: unwritable directory, full disk, port in use, failed download."""
+
+    code = "machine_error"
+
+
+class RequestError(YmeraError):
+    """The request is wrong; sending it again unchanged will fail again."""
+
+    code = "invalid_request"
+    http_status = 400
+    exit_code = 2
+
+
+class InvalidRequest(RequestError):
+    """Malformed, empty, not UTF-8 or of the wrong type."""
+
+
+class UnknownModel(RequestError):
+    """No model, alias or agent has this name."""
+
+    code = "model_not_found"
+    http_status = 404
+
+
+class Unsupported(RequestError):
+    """A well-formed wish that this installation cannot serve; `param` names it."""
+
+    code = "unsupported"
+
+
+class TooLong(RequestError):
+    """Larger than the size limit, or than every context window."""
+
+    code = "context_length_exceeded"
+    http_status = 413
+
+
+class AccessError(YmeraError):
+    """The caller may not do this, or not now."""
+
+    code = "access_error"
+    http_status = 403
+    exit_code = 4
+
+
+class Unauthenticated(AccessError):
+    """No access key, or one that is not valid."""
+
+    code = "invalid_api_key"
+    http_status = 401
+
+
+class Forbidden(AccessError):
+    """The access key is valid but lacks this right; or the origin of the request is foreign."""
+
+    code = "forbidden"
+
+
+class RateLimited(AccessError):
+    """Over our own rate limit (a provider's quota is a `ProviderError`).
+
+    Args:
+        message: one human sentence.
+        retry_after_s: seconds until the next request is allowed, above 0.
+        limit: requests allowed per window.
+        hint: what to do next.
+    """
+
+    code = "rate_limit_exceeded"
+    http_status = 429
+    exit_code = 5
+    retryable = True
+
+    def __init__(
+        self, message: str, *, retry_after_s: float, limit: int, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+        self.limit = limit
+
+
+class BudgetExceeded(AccessError):
+    """A budget of money, tokens or calls is used up."""
+
+    code = "budget_exceeded"
+    http_status = 402
+    exit_code = 5
+
+
+class GuardBlocked(YmeraError):
+    """A guard refused the text; `guard` names it."""
+
+    code = "guard_blocked"
+    http_status = 400
+    exit_code = 6
+
+    def __init__(self, message: str, *, guard: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.guard = guard
+
+
+class ProviderErrorKind(StrEnum):
+    """How an upstream call failed; the same words for every dialect."""
+
+    AUTH = "auth"
+    QUOTA_MINUTE = "quota_minute"
+    QUOTA_DAY = "quota_day"
+    QUOTA_MONTH = "quota_month"
+    UPSTREAM_BUSY = "upstream_busy"
+    MODEL_GONE = "model_gone"
+    CAPABILITY = "capability"
+    TOO_LARGE = "too_large"
+    MODERATION = "moderation"
+    TRANSIENT = "transient"
+    CLIENT_LOCK = "client_lock"
+    BAD_ANSWER = "bad_answer"
+
+
+class ProviderErrorScope(StrEnum):
+    """What the failure is about, so what else to avoid."""
+
+    REQUEST = "request"
+    KEY = "key"
+    MODEL = "model"
+    PROVIDER = "provider"
+
+
+class ProviderError(YmeraError):
+    """One upstream call failed.
+
+    Args:
+        message: one human sentence, without secrets and without the vendor's raw body.
+        kind: how it failed.
+        scope: what it is about.
+        status: HTTP status of the upstream answer; None when there was none.
+        retry_after_s: seconds the upstream asked to wait; None when it did not say.
+        hint: what to do next.
+    """
+
+    code = "provider_error"
+    http_status = 502
+    retryable = True
+
+    def __init__(  # noqa: PLR0913 - one field per fact about the failure
+        self,
+        message: str,
+        *,
+        kind: ProviderErrorKind,
+        scope: ProviderErrorScope = ProviderErrorScope.MODEL,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.scope = scope
+        if kind is ProviderErrorKind.AUTH:
+            self.exit_code = _EXIT_CREDENTIALS
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class NoRoute(YmeraError):
+    """Nothing can serve this request now.
+
+    `exclusions` says for each model why not; `failures` holds the attempts that were made.
+    """
+
+    code = "no_route"
+    http_status = 503
+    exit_code = 5
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exclusions: Sequence[Exclusion] = (),
+        failures: Sequence[ProviderError] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.exclusions = tuple(exclusions)
+        self.failures = tuple(failures)
+
+
+class RunFailed(YmeraError):
+    """A multi-model run ended before its last phase; what was finished is kept."""
+
+    code = "run_failed"

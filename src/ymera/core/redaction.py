@@ -1,0 +1,34 @@
+"""Masking of whatever looks like a credential, for text on its way to a log or an audit line."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["redact"]
+
+_MASK = "***"
+
+# The fixed beginnings that vendors give their keys, so that scanners (and we) can spot them.
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])"
+    r"(sk-|csk-|xai-|nvapi-|pplx-|fw_|gsk_|hf_|r8_|ghp_|gho_|ghs_|github_pat_|glpat-|AIza|ymk_)"
+    r"[A-Za-z0-9_.\-]{8,}"
+)
+# A credential after its name, as in headers, query strings, JSON and reprs of headers.
+_NAMED = re.compile(
+    r"(?i)(authorization|x-api-key|x-goog-api-key|api[-_]?key|access[-_]?token|secret|password"
+    r"|(?<=[?&])key)"
+    r"([\"']?\s*[:=]\s*[\"']?)(?:(bearer|basic|token)\s+)?[^\s\"',;&})]+"
+)
+_BEARER = re.compile(r"(?i)\b(bearer)\s+[A-Za-z0-9._~+/=\-]{6,}")
+
+
+def redact(text: str) -> str:
+    """Return `text` with anything that looks like a credential masked.
+
+    The recognisable beginning stays (`gsk_***`), so that a reader can tell which key was meant.
+    This is the last net, not the first: code that holds a secret does not log it.
+    """
+    text = _KEY.sub(rf"\1{_MASK}", text)
+    text = _NAMED.sub(rf"\1\2{_MASK}", text)
+    return _BEARER.sub(rf"\1 {_MASK}", text)

@@ -1,0 +1,88 @@
+"""Why a model was chosen: candidates with their scores, exclusions with their reasons."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from ymera.core.model import Model
+from ymera.core.task import TaskProfile
+
+__all__ = ["Candidate", "Exclusion", "ExclusionReason", "RoutePlan", "RoutePolicy"]
+
+
+class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting of the one decision; an alias is a name for one of these.
+
+    Attributes:
+        name: alias the caller used (`auto`, `fast`, ...), or the id of a pinned model.
+        selector: name of the selector that ranks.
+        only_model: catalogue id when the caller pinned one model; then nothing else is asked.
+        prefer_free: rank every model that costs nothing before any that does.
+        max_cost_usd: most that one request may be estimated to cost; 0 excludes paid models.
+        quality_weight, speed_weight: how much each counts in the score, 0..1.
+        max_candidates: at most this many models are tried, at least 1.
+    """
+
+    name: str = "auto"
+    selector: str = "free_first"
+    only_model: str | None = None
+    prefer_free: bool = True
+    max_cost_usd: float = 0.0
+    quality_weight: float = 0.8
+    speed_weight: float = 0.2
+    max_candidates: int = 4
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A model considered for one request.
+
+    Attributes:
+        model: catalogue entry.
+        score: higher is better; comparable within one plan only.
+        terms: the parts `score` adds up from, by name.
+        reason: one sentence for people.
+    """
+
+    model: Model
+    score: float
+    terms: dict[str, float]
+    reason: str
+
+
+class ExclusionReason(StrEnum):
+    """Why a model is not a candidate (stable codes)."""
+
+    NOT_CHAT = "not_chat"
+    NOT_FREE = "not_free"
+    NO_KEY = "no_key"
+    NO_CONSENT = "no_consent"
+    NOT_PULLED = "not_pulled"
+    NOT_CALLABLE = "not_callable"
+    CONTEXT = "context"
+    LIMIT_MINUTE = "limit_minute"
+    LIMIT_DAY = "limit_day"
+    NO_TOOLS = "no_tools"
+    NO_VISION = "no_vision"
+    NO_JSON_SCHEMA = "no_json_schema"
+    PRIVACY = "privacy"
+    HEALTH = "health"
+    NOT_ASKED = "not_asked"
+
+
+class Exclusion(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that was left out; `detail` is one sentence with the numbers."""
+
+    model_id: str
+    reason: ExclusionReason
+    detail: str
+
+
+class RoutePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What will be asked, in order, and what will not, with reasons."""
+
+    profile: TaskProfile
+    policy: RoutePolicy
+    candidates: tuple[Candidate, ...]
+    exclusions: tuple[Exclusion, ...]

@@ -1,0 +1,1 @@
+"""The request pipeline: admission, guards, routing, attempts, record (read `gateway.py` first)."""

@@ -1,0 +1,130 @@
+"""The fallback loop: ask the candidates in order until one has answered.
+
+The commit point is the first delta that can reach the caller. Before it, a failure moves on to
+the next candidate; after it, the failure is the caller's to see. A plain (not streamed) answer
+reaches the caller whole, so its commit point is its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+
+from ymera.core.chat import AnswerBuilder, ChatEvent, ChatRequest, Finish, UsageReport
+from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind
+from ymera.core.model import Model
+from ymera.core.ports import ChatProvider, Deadlines
+from ymera.core.route import RoutePlan
+from ymera.engine.gate import CallGate
+from ymera.engine.trace import RequestTrace
+
+__all__ = ["Attempts", "Commitment"]
+
+_FINAL = frozenset({ProviderErrorKind.MODERATION})
+"""Failures that another model must not paper over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commitment:
+    """An answer that has begun: the events seen so far and those still to come.
+
+    `resources` holds the upstream call and its slot; closing it cancels what still runs.
+    """
+
+    head: tuple[ChatEvent, ...]
+    rest: AsyncIterator[ChatEvent]
+    resources: AsyncExitStack
+
+
+class Attempts:
+    """Asks candidates in order.
+
+    Args:
+        provider_for: returns the provider that serves a model.
+        deadlines_for: returns the deadlines of a call to a model.
+        gate: bounds concurrent upstream calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider_for: Callable[[Model], ChatProvider],
+        deadlines_for: Callable[[Model], Deadlines],
+        gate: CallGate,
+    ) -> None:
+        self._provider_for = provider_for
+        self._deadlines_for = deadlines_for
+        self._gate = gate
+
+    async def commit(
+        self, request: ChatRequest, plan: RoutePlan, trace: RequestTrace
+    ) -> Commitment:
+        """Return the first answer that begins (streamed) or is whole (plain).
+
+        Every upstream call is noted in `trace`.
+
+        Raises:
+            ProviderError: the only candidate failed, or one failed in a way that is final.
+            NoRoute: every one of several candidates failed.
+        """
+        failures: list[ProviderError] = []
+        for candidate in plan.candidates:
+            try:
+                return await self._attempt(request, candidate.model, trace)
+            except ProviderError as error:
+                if error.kind in _FINAL or len(plan.candidates) == 1:
+                    raise
+                failures.append(error)
+        names = ", ".join(candidate.model.id for candidate in plan.candidates)
+        raise NoRoute(
+            f"Every model that could be asked failed: {names}. Last error: {failures[-1]}",
+            exclusions=plan.exclusions,
+            failures=failures,
+            hint="`ymera doctor` shows what is wrong; `ymera route` shows what could be asked.",
+        ) from failures[-1]
+
+    async def _attempt(
+        self, request: ChatRequest, model: Model, trace: RequestTrace
+    ) -> Commitment:
+        trace.upstream_starts()
+        async with AsyncExitStack() as resources:
+            await resources.enter_async_context(self._gate)
+            at, started_s = trace.clock.now(), trace.clock.monotonic()
+            error: ProviderError | None = None
+            try:
+                upstream = self._provider_for(model).stream(
+                    request, model, self._deadlines_for(model)
+                )
+                events = await resources.enter_async_context(aclosing(upstream))
+                head = await _read_head(events, whole=not request.stream)
+            except ProviderError as failure:
+                error = failure
+                raise
+            finally:
+                trace.attempted(model, started_s, at, error)
+            trace.model = model
+            return Commitment(head=head, rest=events, resources=resources.pop_all())
+        raise AssertionError("unreachable: the stack swallows nothing")
+
+
+async def _read_head(events: AsyncIterator[ChatEvent], *, whole: bool) -> tuple[ChatEvent, ...]:
+    """Read up to the commit point.
+
+    Raises:
+        ProviderError: the answer is empty, cut, or failed before the commit point.
+    """
+    head: list[ChatEvent] = []
+    seen = AnswerBuilder(keep_text=False)
+    async for event in events:
+        head.append(event)
+        seen.add(event)
+        if not whole and not isinstance(event, Finish | UsageReport):
+            return tuple(head)
+    if seen.finish_reason is None:
+        raise ProviderError(
+            "The model's answer was cut before it was complete.", kind=ProviderErrorKind.TRANSIENT
+        )
+    if seen.is_empty:
+        raise ProviderError("The model's answer is empty.", kind=ProviderErrorKind.BAD_ANSWER)
+    return tuple(head)

@@ -1,0 +1,171 @@
+"""The request pipeline, start to finish: the story of Ymera on one screen.
+
+admission -> input guards -> route -> attempts with fallback -> reply -> record
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from ymera.core.access import Principal
+from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, ChatRequest
+from ymera.core.errors import NoRoute, YmeraError
+from ymera.core.ports import EventSink, InputGuard, RateLimiter
+from ymera.core.route import RoutePlan
+from ymera.engine.attempts import Attempts, Commitment
+from ymera.engine.trace import Clock, RequestTrace
+from ymera.routing.plan import explain_no_route
+
+__all__ = ["CANCELLED", "INTERNAL_ERROR", "Gateway", "Reply"]
+
+CANCELLED = "cancelled"
+"""`RequestRecord.error_code` of a request whose caller went away."""
+
+INTERNAL_ERROR = "internal_error"
+"""`RequestRecord.error_code` of a request that met a bug of ours."""
+
+
+class Gateway:
+    """Takes a request through the pipeline. One instance serves every door and every phase.
+
+    Args:
+        limiter: counts requests per caller.
+        guards: look at the request, in order.
+        router: turns a request into a plan; raises UnknownModel.
+        attempts: asks the plan's candidates.
+        sinks: are told of every finished request, after its reply has left.
+        clock: wall and monotonic time.
+        store_text: whether records may hold prompt and answer.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument per stage of the pipeline
+        self,
+        *,
+        limiter: RateLimiter,
+        guards: Sequence[InputGuard],
+        router: Callable[[ChatRequest], RoutePlan],
+        attempts: Attempts,
+        sinks: Sequence[EventSink],
+        clock: Clock,
+        store_text: bool = False,
+    ) -> None:
+        self._limiter = limiter
+        self._guards = tuple(guards)
+        self._router = router
+        self._attempts = attempts
+        self._sinks = tuple(sinks)
+        self._clock = clock
+        self._store_text = store_text
+
+    async def handle(
+        self, request: ChatRequest, principal: Principal, *, request_id: str = ""
+    ) -> Reply:
+        """Return the reply once an answer has begun (streamed) or is whole (plain).
+
+        Raises:
+            RateLimited, GuardBlocked, TooLong, InvalidRequest, UnknownModel: refused before any
+                model was asked.
+            NoRoute: no model can serve this now.
+            ProviderError: the only model that could serve this failed.
+        """
+        trace = RequestTrace(
+            request=request,
+            principal=principal,
+            clock=self._clock,
+            id=request_id,
+            store_text=self._store_text,
+        )
+        try:
+            self._limiter.admit(principal)
+            request = self._pass_guards(request)
+            trace.plan = plan = self.route(request)
+            if not plan.candidates:
+                message, hint = explain_no_route(plan)
+                raise NoRoute(message, exclusions=plan.exclusions, hint=hint)
+            commitment = await self._attempts.commit(request, plan, trace)
+        except BaseException as error:
+            self._finish(trace, error)
+            raise
+        return Reply(trace, commitment, self._finish)
+
+    def route(self, request: ChatRequest) -> RoutePlan:
+        """Return what would be asked and why, without asking."""
+        return self._router(request)
+
+    def _pass_guards(self, request: ChatRequest) -> ChatRequest:
+        for guard in self._guards:
+            request = guard.check(request)
+        return request
+
+    def _finish(self, trace: RequestTrace, error: BaseException | None) -> None:
+        """Hand the record to the sinks in the loop's next turn, when the reply has left."""
+        if isinstance(error, YmeraError):
+            error.request_id = trace.id
+        record = trace.record(error_code=_error_code(error))
+        loop = asyncio.get_running_loop()
+        for sink in self._sinks:
+            loop.call_soon(sink.emit, record)
+
+
+class Reply:
+    """An answer on its way: read it once, with `events()` or `answer()`, or `discard()` it."""
+
+    def __init__(
+        self,
+        trace: RequestTrace,
+        commitment: Commitment,
+        finish: Callable[[RequestTrace, BaseException | None], None],
+    ) -> None:
+        self.trace = trace
+        self._commitment = commitment
+        self._finish = finish
+
+    async def discard(self) -> None:
+        """Cancel the answer unread: the caller went away before the first event."""
+        await self._commitment.resources.aclose()
+        self._finish(self.trace, asyncio.CancelledError())
+
+    async def events(self) -> AsyncGenerator[ChatEvent, None]:
+        """Yield the answer as it comes; closing the iterator cancels the upstream call.
+
+        Raises:
+            ProviderError: the upstream failed after the first delta had left.
+        """
+        error: BaseException | None = None
+        try:
+            async with self._commitment.resources:
+                for event in self._commitment.head:
+                    self.trace.passed(event)
+                    yield event
+                async for event in self._commitment.rest:
+                    self.trace.passed(event)
+                    yield event
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            self._finish(self.trace, error)
+
+    async def answer(self) -> ChatAnswer:
+        """Return the whole answer.
+
+        Raises:
+            ProviderError: as `events`.
+        """
+        builder = AnswerBuilder()
+        async for event in self.events():
+            builder.add(event)
+        return builder.build()
+
+
+def _error_code(error: BaseException | None) -> str | None:
+    match error:
+        case None:
+            return None
+        case YmeraError():
+            return error.code
+        case asyncio.CancelledError() | GeneratorExit():
+            return CANCELLED
+        case _:
+            return INTERNAL_ERROR

@@ -1,0 +1,214 @@
+"""The user's document's front door: one request object in, one response object out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar
+
+from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
+from ymera.core.chat import (
+    ChatEvent,
+    ChatRequest,
+    Message,
+    RequestHints,
+    Role,
+    Sampling,
+    TextPart,
+)
+from ymera.core.errors import InvalidRequest, YmeraError
+from ymera.core.route import RoutePlan
+from ymera.core.task import TaskComplexity, TaskType
+from ymera.core.usage import Usage
+from ymera.engine.gateway import Gateway, Reply
+
+__all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "chat_request", "response_of"]
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class AIRequest:
+    """One request in the document's words.
+
+    Attributes:
+        task_id: the caller's own name for it; echoed in the response.
+        task_type: a `TaskType` or its word; None = inferred from the prompt.
+        complexity: a `TaskComplexity` or its word; None = inferred.
+        prompt: at least one character that is not white space.
+        prefer_free: prefer models that cost nothing. False never spends money by itself: that
+            takes a budget above 0.
+        model: alias or catalogue id.
+        system: system prompt.
+        max_tokens: most tokens to generate; None = the model's own bound.
+        temperature: 0..2; None = the model's default (greedy for embedded models).
+        private: only models that do not train on the text.
+        messages: earlier turns of the conversation.
+        user: who asks, for rate limits; None = the owner of this machine.
+    """
+
+    task_id: str = ""
+    task_type: TaskType | str | None = None
+    complexity: TaskComplexity | str | None = None
+    prompt: str = ""
+    prefer_free: bool = True
+    model: str = "auto"
+    system: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    private: bool = False
+    messages: tuple[Message, ...] = ()
+    user: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AIResponse:
+    """What came of it.
+
+    Attributes:
+        success: whether a model answered.
+        response: the text; empty on failure.
+        cost: USD; None when unknown; `Decimal(0)` on a free model.
+        model, provider: what answered; None on failure.
+        usage: tokens; None when the upstream did not say.
+        latency_s: seconds until the last token.
+        error: why not; None on success.
+        route: what was considered; None when refused before routing.
+        request_id: name of the stored record.
+    """
+
+    task_id: str
+    success: bool
+    response: str = ""
+    cost: Decimal | None = None
+    model: str | None = None
+    provider: str | None = None
+    usage: Usage | None = None
+    latency_s: float = 0.0
+    error: YmeraError | None = None
+    route: RoutePlan | None = field(default=None, repr=False)
+    request_id: str | None = None
+
+
+class AIOrchestrator:
+    """Answers requests through the gateway.
+
+    Args:
+        gateway: returns the gateway; called at each request, so a reconfigured one is used.
+    """
+
+    def __init__(self, gateway: Callable[[], Gateway]) -> None:
+        self._gateway = gateway
+
+    async def initialize(self) -> None:
+        """Build everything now instead of at the first request."""
+        self._gateway()
+
+    async def execute(self, request: AIRequest) -> AIResponse:
+        """Answer `request`; failures come back as a response with `success` False."""
+        try:
+            return await self.ask(request)
+        except YmeraError as error:
+            return AIResponse(
+                task_id=request.task_id,
+                success=False,
+                error=error,
+                request_id=error.request_id,
+            )
+
+    async def ask(self, request: AIRequest) -> AIResponse:
+        """Answer `request`.
+
+        Raises:
+            YmeraError: no answer could be had.
+        """
+        reply = await self.begin(request, stream=False)
+        answer = await reply.answer()
+        return replace(response_of(request, reply), response=answer.text)
+
+    async def stream(self, request: AIRequest) -> AsyncGenerator[ChatEvent, None]:
+        """Yield the answer's events as they come.
+
+        Raises:
+            YmeraError: no answer could be had, or it broke off.
+        """
+        reply = await self.begin(request, stream=True)
+        async with aclosing(reply.events()) as events:
+            async for event in events:
+                yield event
+
+    def route(self, request: AIRequest) -> RoutePlan:
+        """Return what would be asked and why; asks nothing."""
+        return self._gateway().route(chat_request(request, stream=False))
+
+    async def begin(self, request: AIRequest, *, stream: bool) -> Reply:
+        """Return the reply as soon as it has begun; read or discard it.
+
+        Raises:
+            YmeraError: no answer could be had.
+        """
+        chat = chat_request(request, stream=stream)
+        return await self._gateway().handle(chat, _principal(request))
+
+
+def chat_request(request: AIRequest, *, stream: bool) -> ChatRequest:
+    """Return the dialect-free form of `request`.
+
+    Raises:
+        InvalidRequest: an unknown task type or complexity.
+    """
+    system = (
+        (Message(role=Role.SYSTEM, content=(TextPart(request.system),)),) if request.system else ()
+    )
+    prompt = Message(role=Role.USER, content=(TextPart(request.prompt),))
+    return ChatRequest(
+        model=request.model,
+        messages=(*system, *request.messages, prompt),
+        sampling=Sampling(max_tokens=request.max_tokens, temperature=request.temperature),
+        stream=stream,
+        hints=RequestHints(
+            task_type=_word(TaskType, request.task_type, "task_type"),
+            complexity=_word(TaskComplexity, request.complexity, "complexity"),
+            prefer_free=request.prefer_free,
+            private=request.private,
+        ),
+    )
+
+
+def _word(kind: type[_Word], value: str | None, param: str) -> _Word | None:
+    if value is None:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidRequest(
+            f"Unknown {param.replace('_', ' ')} {value!r}.",
+            hint=f"One of: {', '.join(kind)}.",
+            param=param,
+        ) from None
+
+
+def _principal(request: AIRequest) -> Principal:
+    if request.user is None:
+        return LOCAL_OWNER
+    return Principal(id=request.user, kind=PrincipalKind.USER)
+
+
+def response_of(request: AIRequest, reply: Reply) -> AIResponse:
+    """Return the facts of a reply that was read to its end; `response` is left empty."""
+    trace = reply.trace
+    usage = trace.answer.usage
+    return AIResponse(
+        task_id=request.task_id,
+        success=True,
+        cost=trace.model.cost_usd(usage) if trace.model else None,
+        model=trace.model.id if trace.model else None,
+        provider=trace.model.provider if trace.model else None,
+        usage=usage,
+        latency_s=trace.elapsed_s(),
+        route=trace.plan,
+        request_id=trace.id,
+    )

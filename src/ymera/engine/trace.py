@@ -1,0 +1,122 @@
+"""What is known of a request in flight; ends as its `RequestRecord`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ymera.core.access import Principal
+from ymera.core.chat import AnswerBuilder, ChatEvent, ChatRequest, prompt_text
+from ymera.core.errors import ProviderError
+from ymera.core.model import Model
+from ymera.core.record import Attempt, RequestRecord
+from ymera.core.route import RoutePlan
+
+__all__ = ["Clock", "RequestTrace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Time as an argument: `now` is wall time in UTC, `monotonic` seconds for durations."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+    @classmethod
+    def system(cls) -> Clock:
+        """Return the real clock."""
+        import time
+
+        return cls(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+
+
+@dataclass(kw_only=True)
+class RequestTrace:
+    """Collects the facts of one request while it runs.
+
+    Attributes:
+        store_text: whether prompt and answer may be kept (configuration; the caller can object).
+        answer: every event that left for the caller, added up.
+        overhead_s: seconds of our own work before the first upstream call.
+        ttft_s: seconds until the first event left.
+    """
+
+    request: ChatRequest
+    principal: Principal
+    clock: Clock
+    id: str = ""
+    plan: RoutePlan | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    model: Model | None = None
+    answer: AnswerBuilder = field(init=False)
+    store_text: bool = False
+    overhead_s: float | None = None
+    ttft_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.id = self.id or f"req_{uuid.uuid4().hex}"
+        hints = self.request.hints
+        self.store_text = self.store_text and not (hints.private or hints.no_store)
+        self.answer = AnswerBuilder(keep_text=self.store_text)
+        self.at = self.clock.now()
+        self._started = self.clock.monotonic()
+
+    def elapsed_s(self) -> float:
+        """Seconds since the request arrived."""
+        return self.clock.monotonic() - self._started
+
+    def upstream_starts(self) -> None:
+        """Note that the first upstream call is about to be made."""
+        if self.overhead_s is None:
+            self.overhead_s = self.elapsed_s()
+
+    def attempted(
+        self, model: Model, started_s: float, at: datetime, error: ProviderError | None
+    ) -> None:
+        """Note one finished upstream call; `started_s` is the monotonic time it began."""
+        self.attempts.append(
+            Attempt(
+                model_id=model.id,
+                provider=model.provider,
+                started_at=at,
+                latency_s=self.clock.monotonic() - started_s,
+                error_code=error.kind.value if error else None,
+                error=error.message if error else None,
+            )
+        )
+
+    def passed(self, event: ChatEvent) -> None:
+        """Note one event on its way to the caller."""
+        if self.ttft_s is None and self.request.stream:
+            self.ttft_s = self.elapsed_s()
+        self.answer.add(event)
+
+    def record(self, *, error_code: str | None) -> RequestRecord:
+        """Return the fact to be stored."""
+        hints = self.request.hints
+        prompt = prompt_text(self.request)
+        return RequestRecord(
+            id=self.id,
+            at=self.at,
+            principal=self.principal,
+            requested_model=self.request.model,
+            stream=self.request.stream,
+            plan=self.plan,
+            attempts=tuple(self.attempts),
+            model_id=self.model.id if self.model else None,
+            provider=self.model.provider if self.model else None,
+            usage=self.answer.usage,
+            cost_usd=self.model.cost_usd(self.answer.usage) if self.model else None,
+            latency_s=self.elapsed_s(),
+            ttft_s=self.ttft_s,
+            overhead_s=self.overhead_s or 0.0,
+            error_code=error_code,
+            prompt_chars=len(prompt),
+            answer_chars=self.answer.text_chars,
+            prompt=prompt if self.store_text else None,
+            answer=self.answer.text if self.store_text else None,
+            agent=hints.agent,
+            private=hints.private,
+        )

@@ -1,0 +1,1 @@
+"""The HTTP front doors: a raw ASGI hot path for chat, Starlette for everything else."""
