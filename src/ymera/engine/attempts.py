@@ -42,7 +42,7 @@ class Attempts:
 
     Args:
         provider_for: returns the provider that serves a model.
-        deadlines_for: returns the deadlines of a call to a model.
+        deadlines_for: returns the deadlines of a call to a model, streamed (True) or plain.
         gate: bounds concurrent upstream calls.
     """
 
@@ -50,7 +50,7 @@ class Attempts:
         self,
         *,
         provider_for: Callable[[Model], ChatProvider],
-        deadlines_for: Callable[[Model], Deadlines],
+        deadlines_for: Callable[[Model, bool], Deadlines],
         gate: CallGate,
     ) -> None:
         self._provider_for = provider_for
@@ -94,7 +94,7 @@ class Attempts:
             error: ProviderError | None = None
             try:
                 upstream = self._provider_for(model).stream(
-                    request, model, self._deadlines_for(model)
+                    request, model, self._deadlines_for(model, request.stream)
                 )
                 events = await resources.enter_async_context(aclosing(upstream))
                 head = await _read_head(events, whole=not request.stream)

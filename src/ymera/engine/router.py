@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ymera.catalog.load import Catalog
+from ymera.catalog.catalog import Catalog
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import UnknownModel
 from ymera.core.route import RoutePlan, RoutePolicy
@@ -69,7 +69,7 @@ class Router:
         )
         if policy is not None:
             return policy
-        model = self._catalog.get(request.model)
+        model = self._catalog.find(request.model)
         if model is None:
             raise UnknownModel(
                 f"No model, alias or agent is called {request.model!r}.",
@@ -85,7 +85,9 @@ class Router:
         )
 
     def _nearest(self, name: str) -> str:
-        near = self._catalog.suggest(name)
+        from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped name needs it
+
+        near = (*get_close_matches(name, ALIASES), *self._catalog.suggest(name))
         if near:
             return f"Did you mean {' or '.join(repr(each) for each in near)}?"
         return f"`ymera models` lists all; {', '.join(ALIASES)} choose by themselves."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from ymera.core.errors import TooLong
+from ymera.core.errors import RateLimited, TooLong, YmeraError
+from ymera.wire import openai_chat
 
-__all__ = ["ClientGone", "Header", "Message", "Receive", "Scope", "Send", "read_body", "respond"]
+__all__ = ["ClientGone", "Header", "Message", "Receive", "Scope", "Send", "read_body", "respond", "respond_error"]
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -74,3 +76,13 @@ async def respond(
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+async def respond_error(send: Send, error: YmeraError) -> None:
+    """Send an error in the OpenAI dialect with its status, request id and waiting time."""
+    headers: list[Header] = []
+    if error.request_id:
+        headers.append((b"x-request-id", error.request_id.encode()))
+    if isinstance(error, RateLimited):
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    await respond(send, error.http_status, openai_chat.encode_error(error), headers)

@@ -1,0 +1,272 @@
+"""Settings in, a working Ymera out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, time
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from ymera.app.availability import pulled_models, unavailable_models
+from ymera.app.overlay import with_own_hosts
+from ymera.app.upstreams import Upstreams
+from ymera.catalog.catalog import Catalog
+from ymera.catalog.load import load as load_catalog
+from ymera.config.load import Loaded, load_settings
+from ymera.config.paths import DataPaths, ensure_writable, locate_data_dir
+from ymera.config.schema import Settings
+from ymera.config.watch import Watcher
+from ymera.core.errors import NoRoute, YmeraError
+from ymera.core.model import ModelKind
+from ymera.core.ports import ChatProvider, EventSink, InputGuard
+from ymera.core.record import RequestRecord
+from ymera.engine.attempts import Attempts
+from ymera.engine.gate import CallGate
+from ymera.engine.gateway import Gateway
+from ymera.engine.orchestrator import AIOrchestrator
+from ymera.engine.router import Router
+from ymera.engine.trace import Clock
+from ymera.monitoring.counters import Counters
+from ymera.routing.classify import TaskClassifier
+from ymera.routing.plan import Snapshot
+from ymera.routing.policies import ALIASES
+from ymera.security.audit import AuditLog
+from ymera.security.guards.size import SizeGuard
+from ymera.security.rate_limit import HourlyRateLimiter
+from ymera.storage.batching import BatchingSink
+from ymera.storage.records import SqlRecordStore
+
+__all__ = ["App"]
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """Every part, wired; made by `create`. Works from any event loop, one after another.
+
+    Args:
+        load: reads the settings; called again when a file changes.
+        environ: environment variables: provider keys are looked up here.
+        clock: wall and monotonic time.
+        providers: used instead of the catalogue's providers of these ids (doubles of tests).
+
+    Attributes:
+        settings: in force now; `reload` replaces them.
+        catalog: bundled models and the user's own.
+        gateway: the request pipeline of these settings.
+        orchestrator: front door of library, command line and document.
+        counters: running totals of this process.
+        records: the store of request records.
+        audit: the audit log.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Loaded],
+        *,
+        environ: Mapping[str, str],
+        clock: Clock,
+        providers: Mapping[str, ChatProvider] = MappingProxyType({}),
+    ) -> None:
+        self._environ = environ
+        self._clock = clock
+        self._given = providers
+        self._watcher = Watcher(load, report=_log_broken_edit)
+        loaded = self._watcher.loaded
+        self.paths: DataPaths = locate_data_dir(loaded.settings.data_dir, environ=environ)
+        ensure_writable(self.paths.root)
+        self.counters = Counters()
+        self.records = SqlRecordStore(self.paths.records)
+        self.audit = AuditLog(self.paths.audit_logs, now=clock.now)
+        self.orchestrator = AIOrchestrator(lambda: self.gateway)
+        self._sink = BatchingSink([self.records.write_batch, self._write_audit])
+        self._upstreams: Upstreams | None = None
+        self._retired: list[Upstreams] = []
+        self._limiter: tuple[int, HourlyRateLimiter] | None = None
+        self._configure(loaded)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        flags: Mapping[str, object] | None = None,
+        providers: Mapping[str, ChatProvider] = MappingProxyType({}),
+    ) -> App:
+        """Build an app from flags, environment, configuration files and defaults.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            CatalogError: the bundled catalogue is damaged.
+            MachineError: the data directory cannot be written.
+        """
+        return cls(
+            lambda: load_settings(flags=flags),
+            environ=os.environ,
+            clock=Clock.system(),
+            providers=providers,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End child processes and connections, write out records; may be used again after."""
+        if self._upstreams is not None:
+            await self._upstreams.close()
+        while self._retired:
+            await self._retired.pop().close()
+        await self._sink.close()
+        self.records.close()
+
+    def snapshot(self) -> Snapshot:
+        """Return every model and why some cannot be called now."""
+        return self._snapshot
+
+    def not_ready_because(self) -> NoRoute | None:
+        """Return why no model at all could answer, or None when one could."""
+        unavailable = self._snapshot.availability
+        if any(
+            model.kind is ModelKind.CHAT
+            and model.free.may_auto_route
+            and model.id not in unavailable
+            for model in self.catalog.models
+        ):
+            return None
+        return NoRoute(
+            "No model can be called: none is pulled and no key is set.",
+            hint="`ymera models pull` fetches a small one; `ymera doctor` tells more.",
+        )
+
+    def model_names(self) -> tuple[str, ...]:
+        """Return every name a request may use: aliases, then ids of chat models."""
+        chat = (model.id for model in self.catalog.models if model.kind is ModelKind.CHAT)
+        return (*ALIASES, *chat)
+
+    def refresh(self) -> None:
+        """Take in models that were pulled or removed since."""
+        pulled = pulled_models(self.catalog, self.models_dir)
+        if pulled != self._pulled:
+            self._take_snapshot(pulled)
+
+    def reload(self) -> bool:
+        """Take in changed configuration files and pulled models; cheap when nothing changed.
+
+        A broken edit is logged once and changes nothing.
+
+        Returns:
+            Whether settings changed.
+
+        Raises:
+            ConfigError: a host of the new settings cannot be used; the old ones stay in force.
+        """
+        loaded = self._watcher.poll()
+        if loaded is None:
+            self.refresh()
+            return False
+        self._configure(loaded)
+        self.audit.log("config.reloaded")
+        return True
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force now."""
+        return self.loaded.settings
+
+    @property
+    def models_dir(self) -> Path:
+        """Where embedded models lie."""
+        return self.settings.local.models_dir or self.paths.models
+
+    @cached_property
+    def catalog_date(self) -> datetime:
+        """Midnight UTC of the day the catalogue was made."""
+        return datetime.combine(self.catalog.generated, time(), UTC)
+
+    def _configure(self, loaded: Loaded) -> None:
+        """Build everything that depends on settings; all or nothing."""
+        settings = loaded.settings
+        catalog: Catalog = with_own_hosts(load_catalog(), settings.providers)
+        if self._upstreams is not None:
+            self._retired.append(self._upstreams)
+        self.loaded, self.catalog = loaded, catalog
+        self._take_snapshot(pulled_models(catalog, self.models_dir))
+        self._upstreams = Upstreams(
+            catalog=catalog,
+            settings=settings,
+            environ=self._environ,
+            models_dir=self.models_dir,
+            given=self._given,
+        )
+        self.gateway = Gateway(
+            limiter=self._limiter_of(settings),
+            guards=_guards(settings),
+            router=self._router(settings),
+            attempts=Attempts(
+                provider_for=self._upstreams.provider_for,
+                deadlines_for=self._upstreams.deadlines_for,
+                gate=CallGate(settings.performance.max_concurrent_requests),
+            ),
+            sinks=self._sinks(settings),
+            clock=self._clock,
+            store_text=settings.monitoring.store_prompts,
+        )
+
+    def _take_snapshot(self, pulled: frozenset[str]) -> None:
+        self._pulled = pulled
+        unavailable = unavailable_models(self.catalog, self.settings, self._environ, pulled)
+        self._snapshot = Snapshot(models=self.catalog.models, availability=unavailable)
+
+    def _router(self, settings: Settings) -> Router:
+        return Router(
+            catalog=self.catalog,
+            snapshot=self.snapshot,
+            classifier=self._classifier,
+            default_complexity=settings.models.default_complexity,
+            prefer_free=settings.models.prefer_free,
+            max_cost_usd=float(settings.budget.max_usd_per_request),
+            max_retries=settings.models.max_retries,
+        )
+
+    @cached_property
+    def _classifier(self) -> TaskClassifier:
+        weights = files("ymera.routing").joinpath("data", "task_model.bin").read_bytes()
+        return TaskClassifier.from_bytes(weights)
+
+    def _limiter_of(self, settings: Settings) -> HourlyRateLimiter:
+        limit = settings.security.rate_limit_per_hour
+        if self._limiter is None or self._limiter[0] != limit:  # else callers keep their count
+            self._limiter = (limit, HourlyRateLimiter(limit, now=self._clock.now))
+        return self._limiter[1]
+
+    def _sinks(self, settings: Settings) -> list[EventSink]:
+        counting = settings.monitoring.enable_metrics
+        return [self._sink, self.counters] if counting else [self._sink]
+
+    def _write_audit(self, records: Sequence[RequestRecord]) -> None:
+        if self.settings.monitoring.enable_audit_log:
+            self.audit.write_batch(records)
+
+
+def _log_broken_edit(error: YmeraError) -> None:
+    _log.error("settings not reloaded: %s %s", error.message, error.hint or "")
+
+
+def _guards(settings: Settings) -> list[InputGuard]:
+    """Return the input guards that are switched on."""
+    security = settings.security
+    return [SizeGuard(security.max_input_length)] if security.enable_input_validation else []

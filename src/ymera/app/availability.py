@@ -1,0 +1,82 @@
+"""What can be called now: keys, consent, weights on disk; facts gathered outside the hot path."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+from ymera.catalog.catalog import Catalog
+from ymera.config.schema import Settings
+from ymera.core.model import Model, Provider, ProviderKind
+from ymera.core.route import ExclusionReason
+from ymera.providers.hosts import why_not_callable
+from ymera.providers.pull import is_pulled
+
+__all__ = ["Unavailable", "pulled_models", "unavailable_models"]
+
+Unavailable = tuple[ExclusionReason, str]
+
+
+def pulled_models(catalog: Catalog, models_dir: Path) -> frozenset[str]:
+    """Return the ids of embedded models whose weights are on disk."""
+    return frozenset(
+        model.id
+        for model in catalog.models
+        if model.weights is not None and is_pulled(model.weights, models_dir)
+    )
+
+
+def unavailable_models(
+    catalog: Catalog, settings: Settings, environ: Mapping[str, str], pulled: frozenset[str]
+) -> dict[str, Unavailable]:
+    """Return, by model id, why a model cannot be called now; callable ones are absent."""
+    by_provider = {
+        provider.id: _provider_problem(provider, settings, environ)
+        for provider in catalog.providers.values()
+    }
+    problems: dict[str, Unavailable] = {}
+    for model in catalog.models:
+        problem = by_provider[model.provider] or _weights_problem(model, pulled)
+        if problem is not None:
+            problems[model.id] = problem
+    return problems
+
+
+def _provider_problem(
+    provider: Provider, settings: Settings, environ: Mapping[str, str]
+) -> Unavailable | None:
+    own = settings.providers.get(provider.id)
+    if own is not None and not own.enabled:
+        return ExclusionReason.NOT_CALLABLE, f"Switched off by providers.{provider.id}.enabled."
+    match provider.kind:
+        case ProviderKind.EMBEDDED:
+            return _embedded_problem(settings)
+        case ProviderKind.SCRIPTED:
+            return None
+        case _:
+            consent = provider.id in settings.keyless_consent or (
+                own is not None and own.keyless
+            )
+            return why_not_callable(provider, environ, consent=consent)
+
+
+def _embedded_problem(settings: Settings) -> Unavailable | None:
+    if not settings.local.enabled:
+        return ExclusionReason.NOT_CALLABLE, "Embedded models are switched off by local.enabled."
+    if importlib.util.find_spec("xllamacpp") is None:
+        return (
+            ExclusionReason.NOT_CALLABLE,
+            "Embedded models need the package xllamacpp: pip install 'ymera[local]'.",
+        )
+    return None
+
+
+def _weights_problem(model: Model, pulled: frozenset[str]) -> Unavailable | None:
+    if model.weights is None or model.id in pulled:
+        return None
+    size_mb = model.weights.size_bytes / 1e6
+    return (
+        ExclusionReason.NOT_PULLED,
+        f"Not on this machine yet: `ymera models pull {model.upstream_id}` ({size_mb:.0f} MB).",
+    )

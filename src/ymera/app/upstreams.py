@@ -1,0 +1,117 @@
+"""The providers of one configuration, made when they are first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from ymera.catalog.catalog import Catalog
+from ymera.config.schema import Settings
+from ymera.core.errors import MachineError
+from ymera.core.model import Model, Provider, ProviderKind
+from ymera.core.ports import ChatProvider, Deadlines, Transport
+from ymera.providers.hosts import connect_host
+from ymera.providers.local import LocalProvider
+from ymera.providers.local_settings import LocalSettings
+from ymera.providers.transport import HttpTransport
+
+__all__ = ["Upstreams"]
+
+_CONNECT_S = 10.0
+_DOUBLES = "ymera.providers"
+"""Entry point group of providers that the settings may name as `kind`."""
+
+
+class Upstreams:
+    """Finds the provider that serves a model.
+
+    Args:
+        catalog: the rows.
+        settings: time limits and the embedded models' bounds.
+        environ: where keys are looked up.
+        models_dir: where embedded models lie.
+        given: providers used as they are, by id; they are not closed here.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        settings: Settings,
+        environ: Mapping[str, str],
+        models_dir: Path,
+        given: Mapping[str, ChatProvider],
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._environ = environ
+        self._models_dir = models_dir
+        self._given = given
+        self._made: dict[str, ChatProvider] = {}
+        self._transport: Transport | None = None
+
+    def provider_for(self, model: Model) -> ChatProvider:
+        """Return the provider of `model`, the same one each time."""
+        provider = self._given.get(model.provider) or self._made.get(model.provider)
+        if provider is None:
+            provider = self._made[model.provider] = self._make(self._catalog.provider_of(model))
+        return provider
+
+    def deadlines_for(self, model: Model, stream: bool) -> Deadlines:
+        """Return how long a call may take; a stream may go on while pieces keep coming."""
+        limit_s = float(self._settings.performance.timeout_seconds)
+        return Deadlines(
+            connect_s=min(_CONNECT_S, limit_s),
+            first_byte_s=limit_s,
+            idle_s=limit_s,
+            total_s=None if stream else limit_s,
+        )
+
+    async def close(self) -> None:
+        """Close what was made here."""
+        made, self._made = self._made, {}
+        transport, self._transport = self._transport, None
+        for provider in made.values():
+            await provider.close()
+        if transport is not None:
+            await transport.close()
+
+    def _make(self, provider: Provider) -> ChatProvider:
+        match provider.kind:
+            case ProviderKind.EMBEDDED:
+                return self._embedded(provider)
+            case ProviderKind.SCRIPTED:
+                return _double(provider)
+            case _:
+                return connect_host(provider, self._environ, self._shared_transport())
+
+    def _embedded(self, provider: Provider) -> ChatProvider:
+        local = self._settings.local
+        return LocalProvider(
+            provider.id,
+            self._models_dir,
+            self._shared_transport(),
+            LocalSettings(
+                context_tokens=local.context_tokens,
+                slots=local.slots,
+                threads=local.threads,
+                answer_timeout_s=float(local.answer_timeout_seconds),
+            ),
+        )
+
+    def _shared_transport(self) -> Transport:
+        if self._transport is None:
+            self._transport = HttpTransport()
+        return self._transport
+
+
+def _double(provider: Provider) -> ChatProvider:
+    found = entry_points(group=_DOUBLES, name=ProviderKind.SCRIPTED.value)
+    if not found:
+        raise MachineError(
+            "The scripted provider is not registered with this installation.",
+            hint="Reinstall ymera.",
+        )
+    make: Callable[[Provider], ChatProvider] = next(iter(found)).load()
+    return make(provider)

@@ -1,0 +1,40 @@
+"""`ymera serve`: the server."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from ymera.cli.output import note
+
+__all__ = ["command"]
+
+
+@click.command(name="serve", short_help="The server: OpenAI-compatible, on loopback.")
+@click.option("--host", metavar="H", help="Address to listen on; default: server.host (loopback).")
+@click.option("--port", metavar="N", type=click.IntRange(0, 65535), help="0 picks a free port.")
+def command(host: str | None, port: int | None) -> None:
+    """Serve the OpenAI API: point any client at http://127.0.0.1:8080/v1."""
+    import uvloop
+
+    from ymera.app import App
+    from ymera.monitoring.logging import configure_logging
+    from ymera.server.run import bind, serve
+
+    configure_logging()
+    app = App.create()
+    settings = app.settings.server
+    listener = bind(
+        settings.host if host is None else host, settings.port if port is None else port
+    )
+
+    def ready(url: str) -> None:
+        note(f"Ymera listens on {url} (OpenAI base URL: {url}/v1). Ctrl-C stops it.")
+
+    async def run() -> signal.Signals | None:
+        async with app:
+            return await serve(app, listener, on_ready=ready)
+
+    if uvloop.run(run()) is signal.SIGINT:
+        raise KeyboardInterrupt

@@ -1,0 +1,363 @@
+"""Every setting: its name, type, range, default and meaning.
+
+The sections `models`, `security`, `performance` and `monitoring` and their names and defaults are
+those of the document's configuration system (task 4); `models.default_model`,
+`monitoring.store_prompts` and the other sections are ours. Descriptions are the reference: the
+JSON Schema and the tables of `docs/configuration.md` are made from them.
+
+Types are strict: the text "yes" in a file is not True and "30" is not 30. Environment variables
+hold text by nature; `ymera.config.keys` parses them by the type a setting has here.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import override  # a dependency of pydantic; typing has it from 3.12
+
+from ymera.core.task import TaskComplexity
+
+__all__ = [
+    "BudgetSettings",
+    "LocalSettings",
+    "ModelSettings",
+    "MonitoringSettings",
+    "PerformanceSettings",
+    "ProviderSettings",
+    "SecuritySettings",
+    "ServerSettings",
+    "Settings",
+]
+
+_PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
+
+
+# Each check raises ValueError with the noun phrase that completes "KEY must be ...".
+
+
+def _check_provider_id(text: str) -> str:
+    if not _PROVIDER_ID.fullmatch(text):
+        raise ValueError("a lower-case name of letters, digits, - and _, up to 64 long")
+    return text
+
+
+def _check_variable_name(text: str) -> str:
+    if not _VARIABLE_NAME.fullmatch(text):
+        raise ValueError("the name of an environment variable, never the key itself")
+    return text
+
+
+def _check_http_url(text: str) -> str:
+    phrase = "an http:// or https:// address without user name, password, query or fragment"
+    try:
+        url = urlsplit(text)
+        _ = url.port  # parsed on access
+    except ValueError:
+        raise ValueError(phrase) from None
+    if url.scheme not in {"http", "https"} or not url.hostname or "@" in url.netloc:
+        raise ValueError(phrase)
+    if url.query or url.fragment or any(char.isspace() for char in text):
+        raise ValueError(phrase)
+    return text
+
+
+def _check_host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError("a host name or address, without scheme and path")
+    return text
+
+
+def _check_origin(text: str) -> str:
+    phrase = "an origin such as https://chat.example.org, without path"
+    try:
+        _check_http_url(text)
+    except ValueError:
+        raise ValueError(phrase) from None
+    if urlsplit(text).path:
+        raise ValueError(phrase)
+    return text
+
+
+def _check_not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("text that is not empty")
+    return text
+
+
+def _check_path(value: object) -> object:
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise ValueError("the path of a directory")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_check_not_empty)]
+ProviderId = Annotated[str, AfterValidator(_check_provider_id)]
+VariableName = Annotated[str, AfterValidator(_check_variable_name)]
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+Host = Annotated[str, AfterValidator(_check_host)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
+# Files know lists and text only, so the container may be lax; its items stay strict.
+Directory = Annotated[Path, BeforeValidator(_check_path), Field(strict=False)]
+Many = Field(strict=False)
+
+
+class _Section(BaseModel):
+    """What every table has in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelSettings(_Section):
+    """Which model answers."""
+
+    prefer_free: bool = Field(
+        True, description="Rank every model that costs nothing before any that does."
+    )
+    default_complexity: TaskComplexity = Field(
+        TaskComplexity.MEDIUM,
+        strict=False,
+        description="Complexity assumed where neither the caller nor the prompt settles it.",
+    )
+    enable_multi_model: bool = Field(
+        True,
+        description="Let an agent use several models for the phases of one task. No effect yet: "
+        "comes with multi-model runs.",
+    )
+    max_retries: int = Field(
+        3, ge=0, le=20, description="Further attempts after a failed one, on this or another model."
+    )
+    default_model: Text = Field(
+        "auto", description="Model asked when a request names none: catalogue id, alias or agent."
+    )
+
+
+class SecuritySettings(_Section):
+    """What is checked and refused."""
+
+    enable_input_validation: bool = Field(
+        True, description="Run the input guards over every request before it is routed."
+    )
+    enable_output_validation: bool = Field(
+        True,
+        description="Run the output guards over every answer. No effect yet: comes with the "
+        "output guards.",
+    )
+    rate_limit_per_hour: int = Field(
+        100,
+        ge=1,
+        le=1_000_000_000,
+        description="Requests per hour of one access key or named user. It never holds for the "
+        "local owner, the person at this machine.",
+    )
+    max_input_length: int = Field(
+        100_000,
+        ge=1,
+        le=100_000_000,
+        description="Longest prompt in characters, all messages together.",
+    )
+
+
+class PerformanceSettings(_Section):
+    """Time, concurrency and caching."""
+
+    enable_caching: bool = Field(
+        True,
+        description="Answer a repeated request from the cache. No effect yet: comes with the "
+        "answer cache.",
+    )
+    cache_ttl_seconds: int = Field(
+        3600,
+        ge=0,
+        le=31_536_000,
+        description="Age in seconds from which a cached answer is no longer used. No effect yet: "
+        "comes with the answer cache.",
+    )
+    timeout_seconds: int = Field(
+        30,
+        ge=1,
+        le=3600,
+        description="Longest call to a hosted model, in seconds; each attempt has its own. The "
+        "embedded model has local.answer_timeout_seconds.",
+    )
+    max_concurrent_requests: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="Upstream calls under way at once. Further ones queue; none is refused below "
+        "1,000 waiting.",
+    )
+
+
+class MonitoringSettings(_Section):
+    """What is counted and kept."""
+
+    enable_metrics: bool = Field(True, description="Count requests, failures and latency.")
+    enable_audit_log: bool = Field(
+        True, description="Write one audit line per request under security/audit_logs."
+    )
+    metrics_retention_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="Days that metrics are kept. No effect yet: comes with the stored metrics.",
+    )
+    store_prompts: bool = Field(
+        False,
+        description="Keep the text of prompts and answers with each record; without it only "
+        "sizes are kept. A request with the no-store hint is never kept.",
+    )
+
+
+class BudgetSettings(_Section):
+    """What may be spent."""
+
+    max_usd_per_request: Decimal = Field(
+        Decimal(0),
+        ge=0,
+        le=10_000,
+        strict=False,
+        allow_inf_nan=False,
+        description="Most that one request may be estimated to cost, in USD. At 0 no paid model "
+        "is ever called, whatever else is set.",
+    )
+
+
+class ServerSettings(_Section):
+    """Where `ymera serve` listens and whom it listens to."""
+
+    host: Host = Field(
+        "127.0.0.1",
+        description="Address to listen on. Any but loopback needs an access key. Takes effect at "
+        "the next start.",
+    )
+    port: int = Field(
+        8080,
+        ge=0,
+        le=65_535,
+        description="Port to listen on; 0 lets the system choose. Takes effect at the next start.",
+    )
+    allowed_hosts: Annotated[tuple[Host, ...], Many] = Field(
+        (), description="Host names accepted in requests besides loopback and `host` itself."
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], Many] = Field(
+        (), description="Web origins whose pages may call the server; none by default."
+    )
+    max_body_bytes: int = Field(
+        10_485_760,
+        ge=1024,
+        le=1_073_741_824,
+        description="Largest request body in bytes.",
+    )
+
+
+class LocalSettings(_Section):
+    """The embedded model: llama.cpp in a child process."""
+
+    enabled: bool = Field(True, description="Offer the embedded model as a candidate.")
+    model: Text = Field(
+        "smollm2-135m", description="Embedded model to use, as `ymera models pull` names it."
+    )
+    context_tokens: int = Field(
+        4096, ge=256, le=1_048_576, description="Tokens of context of each slot."
+    )
+    slots: int = Field(2, ge=1, le=64, description="Answers generated at once.")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="Threads that generate; null chooses by the machine."
+    )
+    answer_timeout_seconds: int = Field(
+        300, ge=1, le=86_400, description="Longest answer of the embedded model, in seconds."
+    )
+    models_dir: Directory | None = Field(
+        None, description="Directory of model files; null is `models` in the data directory."
+    )
+
+
+class ProviderSettings(_Section):
+    """A host of your own, or what is to differ for a host of the catalogue.
+
+    For a host of the catalogue only what is set (`model_fields_set`) differs; a host of your own
+    needs `models` and, unless it is scripted, `base_url`.
+    """
+
+    kind: Literal["openai-chat", "scripted"] = Field(
+        "openai-chat",
+        description="openai-chat is any host of that dialect; scripted is the shipped double.",
+    )
+    base_url: HttpUrl | None = Field(
+        None,
+        description="Address of the OpenAI dialect, such as http://127.0.0.1:8000/v1.",
+    )
+    key_env: VariableName | None = Field(
+        None, description="Name of the environment variable that holds the key, not the key."
+    )
+    models: Annotated[tuple[Text, ...], Many] = Field(
+        (), description="Models of this host, as the host names them."
+    )
+    free: bool = Field(False, description="You vouch that its models cost nothing.")
+    keyless: bool = Field(False, description="The host answers without a key.")
+    context_window: int | None = Field(
+        None, ge=256, le=100_000_000, description="Tokens of context of its models; null: unknown."
+    )
+    enabled: bool = Field(True, description="false takes the host out of every choice.")
+
+
+class Settings(BaseSettings):
+    """All settings, read by `ymera.config.load_settings`.
+
+    Made directly, `Settings()` is the defaults: it reads neither files nor the environment.
+
+    Raises:
+        pydantic.ValidationError: a value of the wrong type or out of range, or an unknown name.
+            `load_settings` turns it into a `ConfigError`.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        env_prefix="YMERA_",
+        env_nested_delimiter="__",
+        title="Ymera settings",
+    )
+
+    models: ModelSettings = ModelSettings()
+    security: SecuritySettings = SecuritySettings()
+    performance: PerformanceSettings = PerformanceSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    budget: BudgetSettings = BudgetSettings()
+    server: ServerSettings = ServerSettings()
+    local: LocalSettings = LocalSettings()
+    providers: dict[ProviderId, ProviderSettings] = Field(
+        {}, description="Hosts of your own, and changes to hosts of the catalogue, by id."
+    )
+    keyless_consent: Annotated[tuple[ProviderId, ...], Many] = Field(
+        (),
+        description="Ids of hosts that may be sent prompts without a key: you have read their "
+        "terms and agree.",
+    )
+    data_dir: Directory | None = Field(
+        None,
+        description="Data directory; null is an existing ./_data, else the platform's directory "
+        "for user data. Takes effect at the next start.",
+    )
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments only: layers that remember their sources are `ymera.config.load`'s."""
+        return (init_settings,)

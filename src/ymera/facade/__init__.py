@@ -1,0 +1,1 @@
+"""The user's document's accessors under its file names, and the short way (`ymera.connect`)."""

@@ -1,0 +1,1 @@
+"""What the running process says about itself: counters and logs."""

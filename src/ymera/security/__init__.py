@@ -1,0 +1,1 @@
+"""What may pass and what is written down about it: guards, rate limit, audit log."""

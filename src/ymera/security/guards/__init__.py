@@ -1,0 +1,1 @@
+"""Guards that look at a request before it is routed, one file each."""

@@ -1,0 +1,151 @@
+"""`POST /v1/chat/completions`: the hot path, raw ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import aclosing
+
+from ymera.core.access import LOCAL_OWNER
+from ymera.core.chat import ChatRequest
+from ymera.core.errors import ProviderError, YmeraError
+from ymera.engine.gateway import Gateway, Reply
+from ymera.server.hints import with_header_hints
+from ymera.server.http import (
+    ClientGone,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    respond,
+    respond_error,
+)
+from ymera.wire import openai_chat
+
+__all__ = ["ChatCompletions"]
+
+
+class ChatCompletions:
+    """Answers chat requests in the OpenAI dialect, plain or as server-sent events.
+
+    Args:
+        gateway: returns the gateway; called at each request, so a reconfigured one is used.
+        max_body_bytes: returns the largest request body accepted.
+    """
+
+    def __init__(self, gateway: Callable[[], Gateway], max_body_bytes: Callable[[], int]) -> None:
+        self._gateway = gateway
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a client that goes away cancels the upstream call."""
+        request_id = f"req_{uuid.uuid4().hex}"
+        try:
+            body = await read_body(scope, receive, self._max_body_bytes())
+            request = with_header_hints(openai_chat.decode_request(body), scope["headers"])
+        except ClientGone:
+            return
+        except YmeraError as error:
+            error.request_id = request_id
+            await respond_error(send, error)
+            return
+        work = asyncio.ensure_future(self._answer(request, request_id, send))
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+        await asyncio.wait({work})
+        if not work.cancelled():
+            work.result()
+
+    async def _answer(self, request: ChatRequest, request_id: str, send: Send) -> None:
+        try:
+            reply = await self._gateway().handle(request, LOCAL_OWNER, request_id=request_id)
+            if not request.stream:
+                await _send_whole(reply, send)
+                return
+        except YmeraError as error:
+            await respond_error(send, error)
+            return
+        await _send_events(reply, send)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_whole(reply: Reply, send: Send) -> None:
+    answer = await reply.answer()
+    body = openai_chat.encode_answer(
+        answer, id=_completion_id(reply), created=int(time.time()), model=_model_id(reply)
+    )
+    await respond(send, 200, body, _headers(reply))
+
+
+async def _send_events(reply: Reply, send: Send) -> None:
+    """Relay the answer as it comes; a failure after the start ends in an error event."""
+    encoder = openai_chat.StreamEncoder(
+        id=_completion_id(reply),
+        created=int(time.time()),
+        model=_model_id(reply),
+        include_usage=reply.trace.request.include_usage,
+    )
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-store"),
+                *_headers(reply),
+            ],
+        }
+    )
+    last = b""
+    try:
+        async with aclosing(reply.events()) as events:
+            async for event in events:
+                piece = encoder.encode(event)
+                if piece:
+                    await send(_body(piece, more=True))
+        last = encoder.end()
+    except ProviderError as error:
+        last = encoder.error(error)
+    await send(_body(last, more=False))
+
+
+def _body(piece: bytes, *, more: bool) -> dict[str, object]:
+    return {"type": "http.response.body", "body": piece, "more_body": more}
+
+
+def _completion_id(reply: Reply) -> str:
+    return reply.trace.id.replace("req_", "chatcmpl-", 1)
+
+
+def _model_id(reply: Reply) -> str:
+    model = reply.trace.model
+    return model.id if model else reply.trace.request.model
+
+
+def _headers(reply: Reply) -> list[Header]:
+    """Return what SURFACE section 4 promises; the cost header is absent when it is unknown."""
+    trace = reply.trace
+    headers = [
+        (b"x-request-id", trace.id.encode()),
+        (b"x-ymera-attempts", b"%d" % len(trace.attempts)),
+        (b"x-ymera-overhead-ms", b"%.3f" % (1000 * (trace.overhead_s or 0.0))),
+    ]
+    if trace.model is not None:
+        headers.append((b"x-ymera-model", trace.model.id.encode()))
+        headers.append((b"x-ymera-provider", trace.model.provider.encode()))
+        cost = trace.model.cost_usd(trace.answer.usage)
+        if cost is not None:
+            headers.append((b"x-ymera-cost-usd", str(cost).encode()))
+    return headers

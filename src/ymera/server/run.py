@@ -1,0 +1,128 @@
+"""Running the server: uvicorn on uvloop and httptools, plus the live reload of settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+
+import uvicorn
+
+from ymera.app import App
+from ymera.core.errors import MachineError, YmeraError
+from ymera.server.asgi import Server
+from ymera.server.origin import refuse_open_address
+
+__all__ = ["bind", "serve"]
+
+_log = logging.getLogger(__name__)
+_RELOAD_PERIOD_S = 1.0
+_SHUTDOWN_S = 10
+_KEEP_ALIVE_S = 75
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 picks a free one.
+
+    Raises:
+        ConfigError: an address that others could reach.
+        MachineError: the port is in use or may not be used.
+    """
+    refuse_open_address(host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        why = {
+            errno.EADDRINUSE: "is already in use",
+            errno.EACCES: "may not be used by this user",
+        }.get(error.errno or 0, f"cannot be used: {error.strerror}")
+        raise MachineError(
+            f"Port {port} on {host} {why}.",
+            hint="Choose another with --port, or stop what listens there.",
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(
+    app: App, listener: socket.socket, *, on_ready: Callable[[str], None] = lambda url: None
+) -> signal.Signals | None:
+    """Serve `app` on `listener` until SIGINT or SIGTERM, then finish open requests.
+
+    A second signal does not wait for them.
+
+    Returns:
+        The signal that ended it.
+    """
+    config = uvicorn.Config(
+        Server(app),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    host, port = listener.getsockname()[:2]
+    server = _Uvicorn(config)
+    async with _reloading(app):
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await server.serve(sockets=[listener])
+    return server.stopped_by
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that returns after a signal instead of raising it again, so that the app closes."""
+
+    stopped_by: signal.Signals | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        loop = asyncio.get_running_loop()
+        caught = (signal.SIGINT, signal.SIGTERM)
+        for number in caught:
+            loop.add_signal_handler(number, self._stop, number)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        self.force_exit = self.stopped_by is not None
+        self.should_exit = True
+        self.stopped_by = number
+
+
+@contextlib.asynccontextmanager
+async def _reloading(app: App) -> AsyncGenerator[None, None]:
+    """Take in changed settings, keys and models while the block runs."""
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(_RELOAD_PERIOD_S)
+            try:
+                if app.reload():
+                    _log.info("settings reloaded")
+            except YmeraError as error:
+                _log.error("settings not reloaded: %s %s", error, error.hint or "")
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,1 @@
+"""What is kept: request records in SQL, written in batches by one thread."""

@@ -1,0 +1,188 @@
+"""The request table as a few statements. Imports SQLAlchemy: import it lazily."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    URL,
+    Engine,
+    Select,
+    create_engine,
+    delete,
+    event,
+    insert,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from ymera.core.errors import ConfigError, InvalidRequest, MachineError
+from ymera.core.record import RequestRecord
+from ymera.storage.migrations import upgrade
+from ymera.storage.rows import RequestSummary, StoredRequest, from_row, summary_from_row, to_row
+from ymera.storage.schema import requests
+
+__all__ = ["Database"]
+
+_BUSY_TIMEOUT_S = 5.0
+_BODIES = {"detail", "prompt", "answer"}
+_SUMMARY = [column for column in requests.c if column.name not in _BODIES]
+
+
+class Database:
+    """An open database with the schema of this version.
+
+    Args:
+        location: a SQLite file, created with its folders when missing; or a SQLAlchemy URL.
+
+    Raises:
+        ConfigError: the URL is malformed, or its driver is not installed.
+        MachineError: the database is unreadable, unwritable, corrupt or of a newer version.
+    """
+
+    def __init__(self, location: Path | str) -> None:
+        url = _parse(location)
+        self._shown = url.database if _is_file(url) else url.render_as_string(hide_password=True)
+        with self._explained():
+            if _is_file(url):
+                _prepare_file(Path(str(url.database)))
+            self._engine = _make_engine(url)
+            upgrade(self._engine)
+
+    def check_writable(self) -> None:
+        """Raise MachineError unless a write would be let in now."""
+        with self._explained(), self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def insert(self, records: Sequence[RequestRecord]) -> None:
+        """Write records in one transaction."""
+        rows = [to_row(record) for record in records]
+        with self._explained(), self._engine.begin() as connection:
+            connection.execute(insert(requests), rows)
+
+    def newest(self, limit: int, before_id: str | None) -> list[RequestSummary]:
+        """Return requests without bodies, last written first, those before `before_id` only.
+
+        Raises:
+            InvalidRequest: there is no `before_id`.
+        """
+        query = select(*_SUMMARY).order_by(requests.c.seq.desc()).limit(limit)
+        with self._explained(), self._engine.connect() as connection:
+            if before_id is not None:
+                seq = connection.execute(_newest_of(before_id).with_only_columns(requests.c.seq))
+                cursor = seq.scalar()
+                if cursor is None:
+                    raise InvalidRequest(
+                        f"No request has the id '{before_id}'.",
+                        hint="`ymera logs` lists the ids that are stored.",
+                        param="before_id",
+                    )
+                query = query.where(requests.c.seq < cursor)
+            return [summary_from_row(row._asdict()) for row in connection.execute(query)]
+
+    def find(self, id_: str) -> StoredRequest | None:
+        """Return the request of an id; the last written one if the id was used twice."""
+        with self._explained(), self._engine.connect() as connection:
+            row = connection.execute(_newest_of(id_)).first()
+            return None if row is None else from_row(row._asdict())
+
+    def delete_before(self, at_us: int, batch: int) -> int:
+        """Delete rows of requests that arrived earlier, `batch` per transaction; return how many.
+
+        Small transactions, so that the writer never waits long for its turn.
+        """
+        old = select(requests.c.seq).where(requests.c.at_us < at_us).limit(batch)
+        deleted = 0
+        with self._explained():
+            while True:
+                with self._engine.begin() as connection:
+                    result = connection.execute(delete(requests).where(requests.c.seq.in_(old)))
+                deleted += result.rowcount
+                if result.rowcount < batch:
+                    return deleted
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError, msgspec.MsgspecError) as error:
+            raise _machine_error(self._shown, error) from error
+
+
+def _newest_of(id_: str) -> Select[*tuple[Any, ...]]:
+    return select(requests).where(requests.c.id == id_).order_by(requests.c.seq.desc()).limit(1)
+
+
+def _parse(location: Path | str) -> URL:
+    if isinstance(location, Path):
+        return URL.create("sqlite", database=str(location))
+    try:
+        url = make_url(location)
+        url.get_dialect()
+    except (ArgumentError, SQLAlchemyError, ImportError) as error:
+        # The URL may hold a password, so neither it nor SQLAlchemy's sentence is shown.
+        raise ConfigError(
+            "The database URL cannot be used.",
+            hint="Write it as postgresql+driver://user:password@host/name, with that driver"
+            " installed, or leave it out for SQLite.",
+        ) from error
+    if url.get_backend_name() == "sqlite" and not _is_file(url):
+        raise ConfigError(
+            "An in-memory SQLite database cannot hold the request records.",
+            hint="Name a file: sqlite:///path/to/records.db",
+        )
+    return url
+
+
+def _is_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+
+
+def _prepare_file(path: Path) -> None:
+    """Create the file for its owner alone; SQLite gives its side files the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _make_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,  # an error must not quote a prompt
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        connect_args={"timeout": _BUSY_TIMEOUT_S} if _is_file(url) else {},
+    )
+    if _is_file(url):
+        event.listen(engine, "connect", _tune_sqlite)
+    return engine
+
+
+def _tune_sqlite(connection: Any, _record: object) -> None:
+    # A power cut may cost the last batches, never the file: the right price for records.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _machine_error(shown: str | None, error: Exception) -> MachineError:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    text = f"{type(original).__name__}: {original}".lower()
+    if "not a database" in text or "malformed" in text or isinstance(error, msgspec.MsgspecError):
+        hint = "The file is damaged: move it away and a new one will be made."
+    elif "locked" in text or "busy" in text:
+        hint = "Another process holds it: wait, or stop that process."
+    elif "full" in text or "no space" in text:
+        hint = "Free some disk space."
+    else:
+        hint = "Check that the directory exists and is writable, or set YMERA_DATA_DIR to another."
+    return MachineError(f"The request records in '{shown}' cannot be used ({original}).", hint=hint)

@@ -1,0 +1,81 @@
+"""The store of request records: what `ymera logs` and `ymera stats` read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ymera.core.record import RequestRecord
+from ymera.storage.rows import RequestSummary, StoredRequest, utc_microseconds
+
+if TYPE_CHECKING:
+    from ymera.storage.database import Database
+
+__all__ = ["SqlRecordStore"]
+
+
+class SqlRecordStore:
+    """Request records in SQL; `write_batch` is a `BatchWriter` for `BatchingSink`.
+
+    Constructing one touches nothing; the database is opened (and made or upgraded) by the first
+    call that needs it. Every method may block, be called from any thread, and raise MachineError
+    (the database is unreadable, unwritable, corrupt, full or newer) or ConfigError (bad URL).
+
+    Args:
+        location: a SQLite file (Path), or a SQLAlchemy URL.
+    """
+
+    def __init__(self, location: Path | str) -> None:
+        self._location = location
+        # By process: a connection may not be used, nor even closed, on the other side of a fork.
+        self._databases: dict[int, Database] = {}
+
+    def open(self) -> None:
+        """Open the database now and make sure that it can be written, to fail early."""
+        self._database().check_writable()
+
+    def write_batch(self, records: Sequence[RequestRecord]) -> None:
+        """Store records in one transaction."""
+        if records:
+            self._database().insert(records)
+
+    def recent(self, limit: int = 50, *, before_id: str | None = None) -> list[RequestSummary]:
+        """Return at most `limit` requests without bodies, last finished first.
+
+        Args:
+            limit: at least 1.
+            before_id: request id of the last one on the previous page; None for the first page.
+
+        Raises:
+            InvalidRequest: no stored request has the id `before_id`.
+        """
+        return self._database().newest(limit, before_id)
+
+    def get(self, id_: str) -> StoredRequest | None:
+        """Return one request with everything stored, or None when there is none of that id."""
+        return self._database().find(id_)
+
+    def delete_before(self, at: datetime, *, batch: int = 1_000) -> int:
+        """Delete what arrived before `at` (UTC), `batch` rows per transaction; return how many."""
+        return self._database().delete_before(utc_microseconds(at), batch)
+
+    def close(self) -> None:
+        """Close the connections of this process; a later call opens them again."""
+        database = self._databases.pop(os.getpid(), None)
+        if database is not None:
+            database.close()
+
+    def _database(self) -> Database:
+        database = self._databases.get(os.getpid())
+        if database is not None:
+            return database
+        from ymera.storage.database import Database  # costs 0.2 s, so not before it is needed
+
+        opened = Database(self._location)
+        database = self._databases.setdefault(os.getpid(), opened)
+        if database is not opened:
+            opened.close()  # another thread was faster
+        return database

@@ -1,0 +1,1 @@
+"""Wire protocols: one module or package per dialect, pure, both directions."""

@@ -1,0 +1,412 @@
+"""Chat requests: from our callers, and to upstreams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import msgspec
+
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Message,
+    Part,
+    ResponseFormat,
+    Role,
+    Sampling,
+    TextPart,
+    ToolCall,
+    ToolSpec,
+)
+from ymera.core.errors import InvalidRequest, RequestError, Unsupported
+
+__all__ = ["decode_request", "encode_request"]
+
+_ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
+_CHOICES = ("auto", "none", "required")
+
+_NEVER_FORWARDED = frozenset(
+    {"api_base", "api_key", "base_url", "fallbacks", "models", "plugins", "provider", "route"}
+    | {"service_tier", "transforms", "web_search_options"}
+)
+"""Unknown fields with which a caller could make the upstream use another model or address than
+the one that was routed to, or buy an extra on the owner's key."""
+
+_REFUSED = {"audio": "audio output", "functions": "the old `functions` field"}
+
+
+class _ImageURL(msgspec.Struct):
+    url: str
+    detail: str | None = None
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+    image_url: _ImageURL | str | None = None
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str = ""
+
+
+class _Call(msgspec.Struct):
+    id: str
+    function: _Function
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class _ToolFunction(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: msgspec.Raw = msgspec.Raw()
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct):
+    type: str = "function"
+    function: _ToolFunction | None = None
+
+
+class _ChosenName(msgspec.Struct):
+    name: str
+
+
+class _Chosen(msgspec.Struct):
+    function: _ChosenName
+
+
+class _Schema(msgspec.Struct):
+    schema: msgspec.Raw = msgspec.Raw()
+    name: str = "answer"
+    strict: bool | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str
+    json_schema: _Schema | None = None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_TokenCount = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+_Stops = Annotated[list[str], msgspec.Meta(max_length=4)]
+
+
+class _Request(msgspec.Struct):
+    model: str
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: str | _Chosen | None = None
+    response_format: _Format | None = None
+    max_tokens: _TokenCount | None = None
+    max_completion_tokens: _TokenCount | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    stop: str | _Stops | None = None
+    seed: int | None = None
+    n: int | None = None
+
+
+_request = msgspec.json.Decoder(_Request)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def decode_request(body: bytes) -> ChatRequest:
+    """Return the request that a caller sent.
+
+    Fields this version does not know are kept in `extra`, as they were written.
+
+    Raises:
+        InvalidRequest: not JSON, not UTF-8, or a field missing, of the wrong type or out of range;
+            `param` names it.
+        Unsupported: a well-formed wish that Ymera cannot fulfil, such as `n` above 1.
+    """
+    try:
+        wire = _request.decode(body)
+        fields = _fields.decode(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_shape(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(
+            "The request body is not valid JSON in UTF-8.",
+            hint="Send one JSON object encoded as UTF-8, with `model` and `messages`.",
+        ) from error
+    extra = {name: raw for name, raw in fields.items() if name not in _Request.__struct_fields__}
+    _refuse_unsupported(wire, extra)
+    tools = tuple(_tool(index, tool) for index, tool in enumerate(wire.tools or ()))
+    return ChatRequest(
+        model=wire.model,
+        messages=tuple(_message(index, one) for index, one in enumerate(wire.messages)),
+        tools=tools,
+        tool_choice=_tool_choice(wire.tool_choice, tools),
+        response_format=_response_format(wire.response_format),
+        sampling=Sampling(
+            temperature=wire.temperature,
+            top_p=wire.top_p,
+            max_tokens=wire.max_completion_tokens or wire.max_tokens,
+            stop=(wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ()),
+            seed=wire.seed,
+        ),
+        stream=bool(wire.stream),
+        include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
+        extra=extra,
+    )
+
+
+def _wrong_shape(error: str) -> InvalidRequest:
+    """Translate msgspec's sentence, which ends in the place: "... - at `$.messages[0].role`"."""
+    what, _, place = error.partition(" - at `$")
+    path = place.rstrip("`").lstrip(".")
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
+        param = f"{path}.{missing[1]}" if path else missing[1]
+        return InvalidRequest(f"`{param}` is missing.", hint=f"Add `{param}`.", param=param)
+    expected = what[:1].lower() + what[1:]
+    if not path:
+        return InvalidRequest(
+            f"The request body has the wrong shape: {expected}.",
+            hint="Send one JSON object with `model` and `messages`.",
+        )
+    return InvalidRequest(
+        f"`{path}` is wrong: {expected}.", hint="Correct that field.", param=path
+    )
+
+
+def _invalid(param: str, message: str, hint: str) -> InvalidRequest:
+    return InvalidRequest(f"`{param}` {message}", hint=hint, param=param)
+
+
+def _unsupported(param: str, what: str, hint: str) -> Unsupported:
+    return Unsupported(f"`{param}`: {what} is not supported.", hint=hint, param=param)
+
+
+def _refuse_unsupported(wire: _Request, extra: dict[str, msgspec.Raw]) -> None:
+    if wire.n is not None and wire.n != 1:
+        raise _unsupported("n", f"asking for {wire.n} answers at once", "Leave `n` out, or set 1.")
+    for name, what in _REFUSED.items():
+        if _given(extra.get(name)):
+            raise _unsupported(name, what, f"Leave `{name}` out; tools go into `tools`.")
+
+
+def _given(raw: msgspec.Raw | None) -> bool:
+    return raw is not None and bytes(raw) not in {b"", b"null", b"[]"}
+
+
+def _message(index: int, wire: _Message) -> Message:
+    where = f"messages[{index}]"
+    role = _ROLES.get(wire.role)
+    if role is None:
+        raise _invalid(f"{where}.role", f"is {wire.role!r}.", f"Use one of: {', '.join(_ROLES)}.")
+    if role is Role.TOOL and not wire.tool_call_id:
+        raise _invalid(f"{where}.tool_call_id", "is missing.", "Name the call this answers.")
+    content: tuple[Part, ...] = ()
+    if isinstance(wire.content, str):
+        content = (TextPart(wire.content),) if wire.content else ()
+    elif wire.content:
+        content = tuple(
+            _part(f"{where}.content[{at}]", part) for at, part in enumerate(wire.content)
+        )
+    return Message(
+        role=role,
+        content=content,
+        tool_calls=tuple(
+            ToolCall(id=call.id, name=call.function.name, arguments=call.function.arguments)
+            for call in wire.tool_calls or ()
+        ),
+        tool_call_id=wire.tool_call_id,
+        name=wire.name,
+    )
+
+
+def _part(where: str, wire: _Part) -> Part:
+    match wire:
+        case _Part(type="text", text=str(text)):
+            return TextPart(text)
+        case _Part(type="image_url", image_url=str(url)):  # Mistral's short form
+            return ImagePart(url=url)
+        case _Part(type="image_url", image_url=_ImageURL(url=url, detail=detail)):
+            return ImagePart(url=url, detail=detail)
+        case _Part(type="text" | "image_url"):
+            raise _invalid(f"{where}.{wire.type}", "is missing.", f"Add `{wire.type}`.")
+    raise _unsupported(
+        f"{where}.type", f"content of type {wire.type!r}", "Send text and image_url parts."
+    )
+
+
+def _json_object(raw: msgspec.Raw, param: str) -> msgspec.Raw | None:
+    """Return `raw` when it is a JSON object, None when it is absent or null."""
+    text = bytes(raw).lstrip()
+    if text in {b"", b"null"}:
+        return None
+    if not text.startswith(b"{"):
+        raise _invalid(param, "is not a JSON object.", "Send a JSON Schema.")
+    return raw
+
+
+def _tool(index: int, wire: _Tool) -> ToolSpec:
+    where = f"tools[{index}]"
+    if wire.type != "function":
+        raise _unsupported(f"{where}.type", f"a tool of type {wire.type!r}", "Use `function`.")
+    function = wire.function
+    if function is None:
+        raise _invalid(f"{where}.function", "is missing.", "Describe the function.")
+    return ToolSpec(
+        name=function.name,
+        description=function.description,
+        parameters=_json_object(function.parameters, f"{where}.function.parameters"),
+        strict=function.strict,
+    )
+
+
+def _tool_choice(wire: str | _Chosen | None, tools: Sequence[ToolSpec]) -> str | None:
+    if isinstance(wire, _Chosen):
+        name = wire.function.name
+        if all(tool.name != name for tool in tools):
+            raise _invalid("tool_choice", f"names {name!r}.", "Choose one of `tools`.")
+        return name
+    if wire is not None and wire not in _CHOICES:
+        raise _invalid("tool_choice", f"is {wire!r}.", f"Use one of: {', '.join(_CHOICES)}.")
+    return wire
+
+
+def _response_format(wire: _Format | None) -> ResponseFormat | None:
+    if wire is None or wire.type == "text":
+        return None
+    if wire.type == "json_object":
+        return ResponseFormat()
+    if wire.type != "json_schema":
+        raise _invalid(
+            "response_format.type", f"is {wire.type!r}.", "Use text, json_object or json_schema."
+        )
+    param = "response_format.json_schema"
+    schema = _json_object(wire.json_schema.schema, f"{param}.schema") if wire.json_schema else None
+    if wire.json_schema is None or schema is None:
+        raise _invalid(f"{param}.schema", "is missing.", "Send a JSON Schema.")
+    return ResponseFormat(
+        schema=schema, name=wire.json_schema.name, strict=wire.json_schema.strict
+    )
+
+
+# --- to an upstream --------------------------------------------------------------------------
+
+
+def encode_request(request: ChatRequest, upstream_model: str) -> bytes:
+    """Return the body that asks an upstream.
+
+    Args:
+        request: what to ask.
+        upstream_model: the exact id the upstream knows the model by.
+
+    Raises:
+        InvalidRequest: a string holds half of a surrogate pair, so it has no UTF-8 form.
+    """
+    sampling = request.sampling
+    fields: dict[str, object] = {
+        "model": upstream_model,
+        "messages": [_wire_message(message) for message in request.messages],
+    }
+    optional: dict[str, object] = {
+        "tools": [_wire_tool(tool) for tool in request.tools] or None,
+        "tool_choice": _wire_tool_choice(request.tool_choice),
+        "response_format": _wire_format(request.response_format),
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop": sampling.stop or None,
+        "seed": sampling.seed,
+        "stream": request.stream or None,
+        # Always, whatever the caller asked for: what an answer used has to be known.
+        "stream_options": {"include_usage": True} if request.stream else None,
+    }
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    for name, raw in request.extra.items():
+        if name not in _NEVER_FORWARDED:
+            fields.setdefault(name, raw)
+    try:
+        return msgspec.json.encode(fields)
+    except UnicodeEncodeError as error:
+        raise _not_unicode() from error
+
+
+def _not_unicode() -> RequestError:
+    return InvalidRequest(
+        "The request holds text that is not valid Unicode (half of a surrogate pair).",
+        hint="Remove or re-encode the broken characters.",
+    )
+
+
+def _wire_message(message: Message) -> dict[str, object]:
+    wire: dict[str, object] = {"role": message.role, "content": _wire_content(message)}
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        wire["name"] = message.name
+    return wire
+
+
+def _wire_content(message: Message) -> object:
+    match message.content:
+        case ():
+            return None if message.tool_calls else ""
+        case (TextPart(text=text),):  # some hosts refuse a list where text would do
+            return text
+        case parts:
+            return [_wire_part(part) for part in parts]
+
+
+def _wire_part(part: Part) -> dict[str, object]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": _present(("url", part.url), ("detail", part.detail))}
+
+
+def _present(*pairs: tuple[str, object]) -> dict[str, object]:
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _wire_tool(tool: ToolSpec) -> dict[str, object]:
+    function = _present(
+        ("name", tool.name),
+        ("description", tool.description),
+        ("parameters", tool.parameters),
+        ("strict", tool.strict),
+    )
+    return {"type": "function", "function": function}
+
+
+def _wire_tool_choice(choice: str | None) -> object:
+    if choice is None or choice in _CHOICES:
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def _wire_format(wanted: ResponseFormat | None) -> object:
+    if wanted is None:
+        return None
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    schema = _present(("name", wanted.name), ("strict", wanted.strict), ("schema", wanted.schema))
+    return {"type": "json_schema", "json_schema": schema}
