@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ymera.catalog.catalog import Catalog
+from ymera.catalog.free import FreeClass
 from ymera.config.schema import ProviderSettings
 from ymera.core.errors import ConfigError
 from ymera.core.model import Dialect, FreeTerms, Model, Provider, ProviderKind
@@ -34,6 +35,8 @@ def _provider(known: Provider | None, id: str, own: ProviderSettings) -> Provide
             changes["base_url"] = own.base_url
         if own.key_env is not None:
             changes["key_env"] = (own.key_env,)
+        if own.free:
+            changes["free_class"] = FreeClass.USER
         return msgspec.structs.replace(known, **changes)
     scripted = own.kind == "scripted"
     if not own.models or (own.base_url is None and not scripted):
@@ -50,7 +53,7 @@ def _provider(known: Provider | None, id: str, own: ProviderSettings) -> Provide
         base_url=own.base_url,
         key_env=(own.key_env,) if own.key_env else (),
         keyless=own.keyless or scripted,
-        free_class="user" if own.free or scripted else "none",
+        free_class=FreeClass.USER if own.free or scripted else FreeClass.NONE,
     )
 
 

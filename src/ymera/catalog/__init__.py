@@ -1,6 +1,1 @@
-"""Which models exist, where, on what terms, and who says so."""
-
-from ymera.catalog.catalog import Catalog
-from ymera.catalog.load import load
-
-__all__ = ["Catalog", "load"]
+"""Which models exist, where, on what terms, and who says so: see `ymera.catalog.load`."""

@@ -74,7 +74,7 @@ class Catalog:
                 names.setdefault(name, []).append(model)
         return names
 
-    def get(self, name: str) -> Model | None:
+    def find(self, name: str) -> Model | None:
         """Return the model with this id, or the only one with this upstream id; else None."""
         model = self._by_id.get(name)
         if model is None:
@@ -82,13 +82,13 @@ class Catalog:
             model = same_name[0] if len(same_name) == 1 else None
         return model
 
-    def require(self, name: str) -> Model:
-        """Like `get`, but a missing model is an error.
+    def get(self, name: str) -> Model:
+        """Like `find`, but a missing model is an error.
 
         Raises:
             UnknownModel: no such model, or several providers serve it; the hint names the nearest.
         """
-        model = self.get(name)
+        model = self.find(name)
         if model is not None:
             return model
         nearest = self.suggest(name)

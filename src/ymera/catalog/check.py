@@ -11,7 +11,7 @@ import msgspec
 
 from ymera.catalog.catalog import Catalog
 from ymera.catalog.entries import ModelEntry
-from ymera.catalog.free import FreeClass, is_stale
+from ymera.catalog.free import UNDATED_CLASSES, FreeClass, is_stale
 from ymera.catalog.query import OWN_HARDWARE
 from ymera.catalog.why import evidence_of
 from ymera.core.model import Model, ModelKind, ProviderKind, WheelMember, WheelParts
@@ -163,8 +163,8 @@ def _stale(catalog: Catalog, on: datetime.date) -> Iterator[Problem]:
     """One finding per host: its models share the terms."""
     stale: dict[str, list[Model]] = {}
     for model in catalog.models:
-        own = catalog.provider_of(model).kind in OWN_HARDWARE
-        if model.free.may_auto_route and not own and is_stale(model.free.as_of, on):
+        dated = catalog.provider_of(model).free_class not in UNDATED_CLASSES
+        if model.free.may_auto_route and dated and is_stale(model.free.as_of, on):
             stale.setdefault(model.provider, []).append(model)
     for provider, models in stale.items():
         dates = sorted({model.free.as_of or "undated" for model in models})

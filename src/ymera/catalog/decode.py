@@ -18,7 +18,7 @@ from ymera.catalog.entries import (
     ProviderStatus,
     Snapshot,
 )
-from ymera.catalog.free import free_terms
+from ymera.catalog.free import FreeClass, free_terms
 from ymera.core.errors import CatalogError
 from ymera.core.model import Dialect, Model, Provider
 
@@ -116,6 +116,9 @@ def _complaints(snapshot: Snapshot) -> Iterator[str]:
         if name in names:
             yield f"entry '{name}' stands there twice"
         names.add(name)
+    for provider in snapshot.providers:
+        if provider.free_class is FreeClass.USER:
+            yield f"entry '{provider.id}', field 'free_class': 'user' is for your own settings"
     for model in snapshot.models:
         for field in ("input_usd_per_mtok", "output_usd_per_mtok"):
             amount = getattr(model.price, field)

@@ -13,7 +13,14 @@ from enum import StrEnum
 from ymera.core.model import FreeTerms, Limits, Provider
 from ymera.core.usage import Price
 
-__all__ = ["ALLOWED_CLASSES", "STALE_AFTER_DAYS", "FreeClass", "free_terms", "is_stale"]
+__all__ = [
+    "ALLOWED_CLASSES",
+    "STALE_AFTER_DAYS",
+    "UNDATED_CLASSES",
+    "FreeClass",
+    "free_terms",
+    "is_stale",
+]
 
 STALE_AFTER_DAYS = 60
 """Free terms older than this count as unverified: a quarter of them change within 90 days."""
@@ -27,6 +34,8 @@ class FreeClass(StrEnum):
     ANONYMOUS = "anonymous"
     TRIAL_RECURRING = "trial-recurring"
     LOCAL = "local"
+    USER = "user"
+    """The user vouches for a host of their own; not allowed in a catalogue file."""
     MONTHLY_CREDIT = "monthly-credit"
     ONE_TIME_CREDIT = "one-time-credit"
     DISPUTED = "disputed"
@@ -40,6 +49,7 @@ _ALLOWED = {
     FreeClass.ANONYMOUS: "{name} answers this model without a key",
     FreeClass.TRIAL_RECURRING: "{name} renews its trial quota by itself",
     FreeClass.LOCAL: "It runs on your own hardware",
+    FreeClass.USER: "Your settings say that it costs nothing",
 }
 _DENIED = {
     FreeClass.MONTHLY_CREDIT: "{name} gives a monthly credit and bills whatever goes beyond it.",
@@ -48,6 +58,9 @@ _DENIED = {
     FreeClass.CLIENT_LOCKED: "{name} answers free requests of its own client only.",
     FreeClass.NONE: "{name} has no free tier.",
 }
+
+UNDATED_CLASSES = frozenset({FreeClass.LOCAL, FreeClass.USER})
+"""Classes that no vendor can end, so their terms do not grow old."""
 
 ALLOWED_CLASSES = frozenset(_ALLOWED)
 """Classes of free terms that may be routed to at cost 0; every other class is refused."""
@@ -116,7 +129,7 @@ def _unknown(provider: Provider) -> str:
 def _allowance(provider: Provider, as_of: str | None, on: date) -> str:
     free_class = FreeClass(provider.free_class)
     sentence = _ALLOWED[free_class].format(name=provider.name)
-    if free_class is FreeClass.LOCAL:
+    if free_class in UNDATED_CLASSES:
         return f"{sentence}."
     seen = f"seen {as_of}" if as_of else "date not known"
     if is_stale(as_of, on):

@@ -45,7 +45,7 @@ def why(catalog: Catalog, name: str) -> tuple[Fact, ...]:
     Raises:
         UnknownModel: no such model.
     """
-    model = catalog.require(name)
+    model = catalog.get(name)
     entry = catalog.model_entries.get(model.id)
     if entry is None:
         return tuple(_configured(model))

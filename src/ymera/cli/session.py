@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ymera.core.errors import InvalidRequest, TooLong
 
 if TYPE_CHECKING:
     from ymera.app import App
 
-__all__ = ["read_prompt", "with_app"]
+__all__ = ["Session", "open_session", "read_prompt"]
 
 _T = TypeVar("_T")
 _UTF8_BYTES_PER_CHAR = 4
 
 
-def with_app(work: Callable[[App], Awaitable[_T]]) -> _T:
-    """Run `work` with an app built from files and environment, and close the app after it."""
+@dataclass(frozen=True)
+class Session:
+    """An app and the event loop its asynchronous parts run in.
+
+    Between two `run` calls no loop runs, so that Ctrl-C ends blocking work (reading a terminal,
+    a download) at once.
+    """
+
+    app: App
+    runner: asyncio.Runner
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run `work` to its end."""
+        return self.runner.run(work)
+
+
+@contextmanager
+def open_session() -> Iterator[Session]:
+    """Open an app built from files and environment; close it after the block."""
     from ymera.app import App
 
-    async def run() -> _T:
-        async with App.create() as app:
-            return await work(app)
-
-    return asyncio.run(run())
+    app = App.create()
+    with asyncio.Runner() as runner:
+        try:
+            yield Session(app, runner)
+        finally:
+            runner.run(app.close())
 
 
 def read_prompt(argument: str | None, *, max_chars: int) -> str:

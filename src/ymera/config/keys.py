@@ -185,12 +185,17 @@ def path_of_variable(name: str) -> KeyPath:
 
 
 def nearest_key(path: KeyPath) -> KeyPath | None:
-    """Return the setting that was probably meant, None when nothing is close."""
-    in_table = path[:1] == ("providers",) and len(path) > 1
-    known = {dotted(key): key for key, _ in all_keys({path[1]: None} if in_table else None)}
-    known |= {name: (name,) for name in Settings.model_fields if len(path) == 1}
-    for key in known.values():  # the right name in the wrong section
-        if len(path) < 3 and key[-1] == path[-1] and key != path:
+    """Return the setting or section that was probably meant, None when nothing is close.
+
+    A similar name beside it comes first, then the same name elsewhere, then a similar path.
+    """
+    parent = find(path[:-1])
+    beside = parent.model.model_fields if isinstance(parent, Section) else {}
+    if close := get_close_matches(path[-1], beside, n=1, cutoff=0.7):
+        return (*path[:-1], close[0])
+    known = {dotted(key): key for key, _ in all_keys()}
+    for key in known.values():
+        if key[-1] == path[-1]:
             return key
     close = get_close_matches(dotted(path), known, n=1, cutoff=0.7)
     return known[close[0]] if close else None

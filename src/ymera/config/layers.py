@@ -69,6 +69,9 @@ class Source:
     layer: Layer
     place: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.place}" if self.place else self.layer.value
+
 
 @dataclass(frozen=True)
 class Given:
@@ -193,9 +196,9 @@ class LayerReader:
 
     def _path_at(self, location: KeyPath) -> KeyPath:
         """Return the set key that an error's location lies in, or that lies in the location."""
-        for path in self.values:
+        for path, given in self.values.items():
             shared = min(len(path), len(location))
-            if path[:shared] == location[:shared]:
+            if path[:shared] == location[:shared] and (given.value != {} or path == location):
                 return path
         return location
 

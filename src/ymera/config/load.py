@@ -123,14 +123,16 @@ def load_settings(
     cwd = _working_directory() if cwd is None else cwd
     env = _env_name(env, environ)
     files: list[LookedAt] = []
+    found: set[Layer] = set()
     readers = [_read_flags(flags or {}, cwd), _read_environment(environ, cwd)]
     for place in _places(environ, cwd, user_dir, config_file, env):
-        if any(seen.layer is place.layer and seen.stamp for seen in files):
+        if place.layer in found:
             continue  # of several ymera.toml the nearest counts
         stamp = file_stamp(place.path)
         table = read_table(place.path)
         files.append(LookedAt(place.path, place.layer, stamp))
         if table is not None:
+            found.add(place.layer)
             reader = LayerReader(place.layer, place.base_dir)
             reader.read_file(place.path, table)
             readers.append(reader)

@@ -88,7 +88,7 @@ def _table(rows: list[tuple[str, Node]]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, node in rows:
         if isinstance(node, Leaf):
-            default = json.dumps(node.field.default, default=str)
+            default = json.dumps(node.field.default, default=int)  # money is a whole 0
             description = (node.field.description or "").replace("|", "\\|")
             yield f"| `{name}` | {node.expects} | `{default}` | {description} |"
 

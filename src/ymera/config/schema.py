@@ -283,9 +283,11 @@ class LocalSettings(_Section):
 class ProviderSettings(_Section):
     """A host of your own, or what is to differ for a host of the catalogue.
 
-    For a host of the catalogue only what is set (`model_fields_set`) differs; a host of your own
-    needs `models` and, unless it is scripted, `base_url`.
+    For a host of the catalogue only what is set differs; a host of your own needs `models` and,
+    unless it is scripted, `base_url`.
     """
+
+    # Code that lays this over a row of the catalogue asks `model_fields_set` what is set.
 
     kind: Literal["openai-chat", "scripted"] = Field(
         "openai-chat",

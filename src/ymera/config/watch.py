@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ymera.config.files import FileStamp, file_stamp
 from ymera.config.load import Loaded
+from ymera.core.errors import YmeraError
 
 __all__ = ["Watcher"]
 
@@ -20,9 +21,10 @@ class Watcher:
     Args:
         loader: loads the settings; called once at once.
         stat: returns what identifies a file's content, None where there is none.
+        report: told of the error when an edit is broken, once per edit.
 
     Raises:
-        ConfigError: the first load failed.
+        YmeraError: the first load failed.
 
     Attributes:
         loaded: the newest settings that loaded well.
@@ -32,24 +34,28 @@ class Watcher:
         self,
         loader: Callable[[], Loaded],
         stat: Callable[[Path], FileStamp | None] = file_stamp,
+        report: Callable[[YmeraError], None] = lambda _error: None,
     ) -> None:
         self._loader = loader
         self._stat = stat
+        self._report = report
         self.loaded = loader()
         self._seen = self._stamps_read()
 
     def poll(self) -> Loaded | None:
-        """Return new settings if a file changed, else None.
+        """Return new settings if a file changed and loads well, else None.
 
-        Raises:
-            ConfigError: the edit is broken. `loaded` stays as it was, and the error is raised once:
-                the next poll returns None until the file changes again.
+        A broken edit keeps the old settings and is reported once.
         """
         now = {path: self._stat(path) for path in self._seen}
         if now == self._seen:
             return None
         self._seen = now
-        self.loaded = self._loader()
+        try:
+            self.loaded = self._loader()
+        except YmeraError as error:
+            self._report(error)
+            return None
         # Stamps taken just before each read: an edit during the load is seen by the next poll.
         self._seen = self._stamps_read()
         return self.loaded

@@ -89,7 +89,7 @@ class _Served:
 
 def _serve(start: ChildStart) -> _Served:
     """Load the model and open the listener, closed to everyone without key and prefix."""
-    import xllamacpp  # noqa: PLC0415 - a failed import is reported to the parent
+    import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = start["model_path"]

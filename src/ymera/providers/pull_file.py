@@ -53,7 +53,8 @@ class PartFile:
             self._file = self._path.open("r+b" if resumable and self._path.exists() else "w+b")
         except OSError as error:
             raise disk_error(error, target.parent) from error
-        self._take_in_what_is_there()
+        if resumable:
+            self._take_in_what_is_there()
 
     def __enter__(self) -> Self:
         return self

@@ -103,5 +103,6 @@ def _refused(status: int, source: HubFile, url: str) -> MachineError:
 def _unreachable(url: str, reason: str) -> MachineError:
     return MachineError(
         f"The model hub {urlsplit(url).hostname} cannot be reached: {reason}.",
-        hint="Check the network and pull again: it goes on where it stopped.",
+        hint="Check the network and pull again: it goes on where it stopped. Where the hub is out "
+        "of reach, HF_ENDPOINT may name a mirror of it.",
     )

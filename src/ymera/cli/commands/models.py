@@ -1,0 +1,163 @@
+"""`ymera models`: list, show, pull, test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from ymera.cli.output import echo_json, echo_table, note, usd
+from ymera.cli.session import open_session
+from ymera.core.errors import UnknownModel
+
+if TYPE_CHECKING:
+    from ymera.app import App
+    from ymera.catalog.catalog import Catalog
+    from ymera.core.model import Model
+
+__all__ = ["command"]
+
+
+@click.group(name="models", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List, show, pull and test models; `list` by default."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_models)
+
+
+@command.command(name="list")
+@click.option("--all", "everything", is_flag=True, help="Also those that cannot be called now.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_models(everything: bool = False, as_json: bool = False) -> None:
+    """List the models that can be called now, best first."""
+
+    with open_session() as session:
+        app = session.app
+        unavailable = app.snapshot().availability
+        shown = [m for m in app.catalog.models if everything or m.id not in unavailable]
+        shown.sort(key=lambda m: (-m.quality.get("chat", 0.0), m.id))
+        if as_json:
+            echo_json([_summary(app, model) for model in shown])
+            return
+        rows = [_row(model, unavailable.get(model.id)) for model in shown]
+        echo_table(("MODEL", "KIND", "CONTEXT", "COST", "STATE"), rows)
+        hidden = len(app.catalog.models) - len(shown)
+        if hidden:
+            note(f"{hidden} more cannot be called now; `ymera models list --all` says why.")
+
+
+def _row(model: Model, problem: tuple[str, str] | None) -> tuple[str, ...]:
+    context = f"{model.context_window:,}" if model.context_window else "?"
+    cost = "free" if model.free.may_auto_route else "paid"
+    return (model.id, model.kind, context, cost, "ready" if problem is None else problem[1])
+
+
+def _summary(app: App, model: Model) -> dict[str, object]:
+    problem = app.snapshot().availability.get(model.id)
+    return {
+        "id": model.id,
+        "kind": model.kind,
+        "context_window": model.context_window,
+        "free": model.free.may_auto_route,
+        "callable": problem is None,
+        "reason": problem[1] if problem else None,
+    }
+
+
+@command.command(name="show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(name: str, as_json: bool) -> None:
+    """Show what is known of model NAME, and where each fact comes from."""
+
+    from ymera.catalog.why import why
+
+    with open_session() as session:
+        app = session.app
+        model = app.catalog.get(name)
+        facts = why(app.catalog, model.id)
+        if as_json:
+            echo_json({**_summary(app, model), "facts": facts, "free_reason": model.free.reason})
+            return
+        click.echo(f"{model.id}: {model.name}")
+        click.echo(f"cost: {model.free.reason}")
+        problem = app.snapshot().availability.get(model.id)
+        click.echo(f"now: {problem[1] if problem else 'can be called'}")
+        rows = [(f.field, str(f.value), f.source, str(f.date or "")) for f in facts]
+        echo_table(("FIELD", "VALUE", "SOURCE", "DATE"), rows)
+
+
+@command.command(name="pull")
+@click.argument("name", required=False)
+def pull_model(name: str | None) -> None:
+    """Fetch the embedded model NAME (default: local.model) and check its SHA-256."""
+
+    from ymera.providers.pull import is_pulled, pull
+
+    with open_session() as session:
+        app = session.app
+        model = _embedded(app.catalog, name or app.settings.local.model)
+        assert model.weights is not None
+        if is_pulled(model.weights, app.models_dir):
+            note(f"{model.id} is on this machine already.")
+            return
+        note(f"Fetching {model.id} ({model.weights.licence}) from {model.weights.source}")
+        with _progress_bar() as progress:
+            path = pull(model.weights, app.models_dir, progress=progress)
+        note(f"Ready: {path}")
+
+
+def _embedded(catalog: Catalog, name: str) -> Model:
+    """Return the embedded model of that name or id.
+
+    Raises:
+        UnknownModel: there is none.
+    """
+    embedded = [model for model in catalog.models if model.weights is not None]
+    for model in embedded:
+        if name in (model.id, model.upstream_id):
+            return model
+    raise UnknownModel(
+        f"No embedded model is called {name!r}.",
+        hint=f"These can be pulled: {', '.join(model.upstream_id for model in embedded)}.",
+    )
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback that draws a bar of bytes on a terminal and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@command.command(name="test")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def test(name: str, as_json: bool) -> None:
+    """Send one short prompt to model NAME and say how it went."""
+
+    from ymera.engine.orchestrator import AIRequest
+
+    request = AIRequest(prompt="Reply with the single word: ready", model=name, max_tokens=32)
+    with open_session() as session:
+        answer = session.run(session.app.orchestrator.ask(request))
+        if as_json:
+            echo_json(
+                {
+                    "model": answer.model,
+                    "answer": answer.response,
+                    "latency_s": round(answer.latency_s, 3),
+                    "cost_usd": answer.cost,
+                }
+            )
+            return
+        click.echo(f"{answer.model} answered in {answer.latency_s:.1f} s, cost {usd(answer.cost)}.")

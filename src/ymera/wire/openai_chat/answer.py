@@ -1,0 +1,278 @@
+"""Answers of upstreams, whole or streamed, as the same events."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ymera.core.chat import (
+    ChatEvent,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.core.usage import Usage
+from ymera.wire.openai_chat.errors import decode_error_value
+
+__all__ = ["StreamDecoder", "decode_answer"]
+
+_FINISH = {
+    "length": FinishReason.LENGTH,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+    "safety": FinishReason.CONTENT_FILTER,
+}
+"""Vendors' words; `stop`, `eos`, `end_turn` and whatever comes next mean that it stopped."""
+
+_NOTHING = msgspec.Raw()
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: msgspec.Raw = _NOTHING
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    """A whole message or a delta. Raw where hosts differ in type: see `_text`."""
+
+    content: msgspec.Raw = _NOTHING
+    reasoning_content: msgspec.Raw = _NOTHING
+    reasoning: msgspec.Raw = _NOTHING
+    refusal: msgspec.Raw = _NOTHING
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int | None = None
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+    error: msgspec.Raw = _NOTHING
+
+
+class _Groq(msgspec.Struct):
+    usage: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+
+
+class _Body(msgspec.Struct):
+    """A whole answer or one chunk."""
+
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+    x_groq: _Groq | None = None
+
+
+class _PartOfContent(msgspec.Struct):
+    type: str | None = None
+    text: str | None = None
+    thinking: list[_PartOfContent] | str | None = None
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+
+
+_body = msgspec.json.Decoder(_Body)
+_string = msgspec.json.Decoder(str)
+_parts = msgspec.json.Decoder(list[_PartOfContent])
+_usage = msgspec.json.Decoder(_Usage)
+
+
+def decode_answer(body: bytes, *, secrets: tuple[str, ...] = ()) -> list[ChatEvent]:
+    """Return the events of one whole answer, `Finish` and usage last.
+
+    Args:
+        body: of an answer with status 2xx.
+        secrets: never to appear in an error's message.
+
+    Raises:
+        ProviderError: it is no chat completion, or it holds an error instead.
+    """
+    decoder = StreamDecoder(secrets=secrets)
+    events = decoder.feed(body)
+    if not decoder.answered:
+        raise _bad_answer("an answer without any choice")
+    if not decoder.finished:
+        # A whole JSON object cannot have been cut: some hosts just leave finish_reason out.
+        usage = [event for event in events if isinstance(event, UsageReport)]
+        said = [event for event in events if not isinstance(event, UsageReport)]
+        return [*said, *decoder.feed(b"[DONE]"), *usage]
+    return events
+
+
+class StreamDecoder:
+    """Turns the data of server-sent events into chat events; remembers which tool call is which.
+
+    Args:
+        secrets: never to appear in an error's message.
+
+    Attributes:
+        answered: some choice has been seen.
+        finished: `Finish` was given out; only usage may still follow.
+        done: `[DONE]` came: read no further.
+    """
+
+    def __init__(self, *, secrets: tuple[str, ...] = ()) -> None:
+        self._secrets = secrets
+        self._named_calls: set[int] = set()
+        self._last_call = -1
+        self.answered = False
+        self.finished = False
+        self.done = False
+
+    def feed(self, data: bytes) -> list[ChatEvent]:
+        """Return the events that one data payload holds, possibly none.
+
+        Raises:
+            ProviderError: the upstream reports a failure, or this is no chunk.
+        """
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return self._finish("stop")
+        try:
+            body = _body.decode(data)
+            return self._events(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _bad_answer("an answer that is no chat completion") from error
+
+    def _events(self, body: _Body) -> list[ChatEvent]:
+        self._refuse_error(body.error)
+        if body.x_groq is not None:
+            self._refuse_error(body.x_groq.error)
+        events: list[ChatEvent] = []
+        for choice in body.choices or ():
+            if not choice.index:  # we never ask for a second one
+                self._refuse_error(choice.error)
+                self.answered = True
+                said = choice.message or choice.delta
+                if said is not None:
+                    self._said(said, events)
+                if choice.finish_reason:
+                    events += self._finish(choice.finish_reason)
+        usage = _read_usage(body.usage)
+        if usage is None and body.x_groq is not None:
+            usage = _read_usage(body.x_groq.usage)
+        if usage is not None:
+            events.append(UsageReport(usage))
+        return events
+
+    def _refuse_error(self, raw: msgspec.Raw) -> None:
+        if bytes(raw) not in {b"", b"null"}:
+            raise decode_error_value(bytes(raw), secrets=self._secrets)
+
+    def _finish(self, reason: str) -> list[ChatEvent]:
+        if self.finished:
+            return []
+        if reason == "error":
+            raise ProviderError(
+                "The upstream failed while it was answering.", kind=ProviderErrorKind.TRANSIENT
+            )
+        self.finished = True
+        finish = _FINISH.get(reason.lower(), FinishReason.STOP)
+        if finish is FinishReason.STOP and self._named_calls:
+            finish = FinishReason.TOOL_CALLS  # several hosts say `stop` after calling tools
+        return [Finish(finish)]
+
+    def _said(self, said: _Said, events: list[ChatEvent]) -> None:
+        text, thinking = _text(said.content)
+        reasoning = _text(said.reasoning_content)[0] or _text(said.reasoning)[0] or thinking
+        if reasoning:
+            events.append(ReasoningDelta(reasoning))
+        if text := text or _text(said.refusal)[0]:
+            events.append(TextDelta(text))
+        for call in said.tool_calls or ():
+            events.append(self._call(call))
+
+    def _call(self, call: _Call) -> ToolCallDelta:
+        function = call.function or _Function()
+        index = call.index
+        if index is None:  # the host sends no index: whatever has a name begins a new call
+            index = self._last_call + 1 if function.name else max(self._last_call, 0)
+        self._last_call = max(self._last_call, index)
+        first = index not in self._named_calls
+        if function.name:
+            self._named_calls.add(index)
+        return ToolCallDelta(
+            index=index,
+            id=call.id if first else None,
+            name=function.name if first else None,
+            arguments=_text(function.arguments)[0],
+        )
+
+
+def _text(raw: msgspec.Raw) -> tuple[str, str]:
+    """Return (text, reasoning) of a field that should be a string.
+
+    Mistral sends a list of parts, thinking ones among them; Cloudflare a bare number when the
+    model wrote one, and some hosts tool arguments as an object: those are text as they stand.
+    """
+    held = bytes(raw)
+    if held.startswith(b'"'):
+        return _string.decode(held), ""
+    if held in {b"", b"null"}:
+        return "", ""
+    if held.startswith(b"[{"):
+        parts = _parts.decode(held)
+        text = "".join(part.text or "" for part in parts if part.thinking is None)
+        return text, "".join(_thinking(part) for part in parts)
+    return held.decode(), ""
+
+
+def _thinking(part: _PartOfContent) -> str:
+    if isinstance(part.thinking, list):
+        return "".join(piece.text or "" for piece in part.thinking)
+    return part.thinking or ""
+
+
+def _read_usage(raw: msgspec.Raw) -> Usage | None:
+    """Return the token counts; None (unknown, not 0) when they are absent or make no sense."""
+    if bytes(raw) in {b"", b"null"}:
+        return None
+    try:
+        wire = _usage.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    prompt, completion = wire.prompt_tokens, wire.completion_tokens
+    if prompt is not None and completion is None and wire.total_tokens is not None:
+        completion = wire.total_tokens - prompt
+    if prompt is None or completion is None or prompt < 0 or completion < 0:
+        return None
+    cached = wire.prompt_tokens_details and wire.prompt_tokens_details.cached_tokens
+    reasoning = wire.completion_tokens_details and wire.completion_tokens_details.reasoning_tokens
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cached_tokens=cached or wire.prompt_cache_hit_tokens or 0,
+        reasoning_tokens=reasoning or 0,
+    )
+
+
+def _bad_answer(what: str) -> ProviderError:
+    return ProviderError(f"The upstream sent {what}.", kind=ProviderErrorKind.BAD_ANSWER)
