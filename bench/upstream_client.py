@@ -64,7 +64,9 @@ async def _pyreqwest(url: str) -> Open:
     )
 
     async def open_(body: bytes) -> tuple[int, str, AsyncIterator[bytes]]:
-        request = client.post(url).headers(_JSON_HEADERS).body_bytes(body).streamed_read_buffer_limit(0)
+        request = (
+            client.post(url).headers(_JSON_HEADERS).body_bytes(body).streamed_read_buffer_limit(0)
+        )
         context = request.build_streamed()
         answer = await context.__aenter__()
 
@@ -294,7 +296,9 @@ def measure(harness: Path, names: list[str], rounds: int, seconds: float) -> Non
             for name in names
             if name != "server-only"
         ]
-        for variant in quick + paced:  # imports and first connections are not the price of a request
+        for variant in (
+            quick + paced
+        ):  # imports and first connections are not the price of a request
             _load(load, variant, "-c", "8", "-d", "0.5", "-w", "0")
         timed = ["-d", str(seconds), "-w", "0"]
         for _ in range(rounds):
@@ -340,9 +344,7 @@ def main() -> None:
     elif options.harness is None:
         parser.error("--harness DIR is needed: the folder with mock_upstream.c and gwload.c")
     else:
-        measure(
-            options.harness, options.variants.split(","), options.rounds, options.seconds
-        )
+        measure(options.harness, options.variants.split(","), options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

@@ -75,8 +75,9 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("config.wrong-type", "part 1, build", "A wrong type is an error that names file, key and the expected type."),
     R("config.broken-file", "part 1, bad input", "A file that does not parse is a one-line error with its place, exit code 2."),
     R("config.schema", "part 1, build", "The JSON Schema of the settings is exported and accepts the defaults."),
+    R("config.checkout-not-trusted", "own", "A ymera.toml that came with a checkout cannot redirect prompts and keys, vouch for hosts or allow spending."),
     R("config.live-reload", "part 1, build", "An edited file takes effect in a running server; a broken edit keeps the old values."),
-    R("config.leaves-matter", "surface 1", "Changing any leaf of the document's tree changes behaviour."),
+    R("config.leaves-matter", "surface 1", "Every switch of the document's tree that belongs to a part that is built changes behaviour."),
     # --- data directory
     R("data.directory", "surface 1", "The data directory is `YMERA_DATA_DIR`, else an existing ./_data, else the platform's."),
     R("data.unwritable", "part 1, bad input", "An unwritable data directory is a one-line error with a hint, exit code 1."),

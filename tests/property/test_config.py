@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ymera.config import Settings, load_settings
 from ymera.config.files import read_table
 from ymera.config.keys import Leaf, all_keys, dotted, parse_text, variable_name
-from ymera.config.layers import Layer, LayerReader, nested
+from ymera.config.layers import LayerReader, nested
+from ymera.config.sources import Layer
 from ymera.core.errors import ConfigError
 
 LEAVES = [(path, leaf) for path, leaf in all_keys({"mine": None})]

@@ -108,9 +108,9 @@ def _denial(
     if not provider.active:
         return f"{provider.name} is closed or restricted."
     if provider.free_class not in ALLOWED_CLASSES:
-        known = provider.free_class in list(FreeClass)
-        template = _DENIED[FreeClass(provider.free_class)] if known else _unknown(provider)
-        return template.format(name=provider.name)
+        if provider.free_class not in list(FreeClass):
+            return _unknown(provider)
+        return _DENIED[FreeClass(provider.free_class)].format(name=provider.name)
     if status != "active":
         return f"{provider.name} lists this model as {status}."
     if free_now is None:
@@ -123,7 +123,7 @@ def _denial(
 
 
 def _unknown(provider: Provider) -> str:
-    return f"{{name}} has free terms of an unknown class, {provider.free_class!r}."
+    return f"{provider.name} has free terms of an unknown class, {provider.free_class!r}."
 
 
 def _allowance(provider: Provider, as_of: str | None, on: date) -> str:

@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ymera.config.load import Layer, Loaded, LookedAt, Source, load_settings
+    from ymera.config.load import Loaded, LookedAt, load_settings
     from ymera.config.paths import DataPaths, ensure_writable, locate_data_dir
     from ymera.config.reference import json_schema
     from ymera.config.schema import ProviderSettings, Settings
+    from ymera.config.sources import Layer, Source
     from ymera.config.watch import Watcher
 
 __all__ = [
@@ -32,12 +33,12 @@ __all__ = [
 
 _MODULE_OF = {
     "DataPaths": "paths",
-    "Layer": "load",
+    "Layer": "sources",
     "Loaded": "load",
     "LookedAt": "load",
     "ProviderSettings": "schema",
     "Settings": "schema",
-    "Source": "load",
+    "Source": "sources",
     "Watcher": "watch",
     "ensure_writable": "paths",
     "json_schema": "reference",

@@ -35,8 +35,10 @@ __all__ = [
     "dotted",
     "find",
     "looks_secret",
+    "needs_trust",
     "nearest_key",
     "parse_text",
+    "path_of_variable",
     "variable_name",
 ]
 
@@ -247,3 +249,18 @@ def _parse_list(text: str) -> object:
     if text.startswith("["):
         return json.loads(text)  # a JSONDecodeError is a ValueError
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+_USER_ONLY = frozenset(
+    {
+        ("budget", "max_usd_per_request"),
+        ("keyless_consent",),
+        ("server", "allowed_hosts"),
+        ("server", "allowed_origins"),
+    }
+)
+
+
+def needs_trust(path: KeyPath) -> bool:
+    """Whether a setting says where prompts and keys go, who may connect, or what is spent."""
+    return path in _USER_ONLY or (path[0] == "providers" and path[-1] != "enabled")

@@ -9,7 +9,9 @@ The strongest first:
 5. `config/ai_config_{env}.json` in the working directory
 6. the defaults
 
-A list replaces the list below it; tables are merged.
+A list replaces the list below it; tables are merged. What says where prompts and keys go, or what
+may be spent, is refused from a project's file that the user did not name: a checkout must not be
+able to send the user's keys elsewhere.
 """
 
 from __future__ import annotations
@@ -24,17 +26,10 @@ import platformdirs
 
 from ymera.config.files import FileStamp, file_stamp, read_table
 from ymera.config.keys import KeyPath, all_keys, dotted
-from ymera.config.layers import (
-    Given,
-    Layer,
-    LayerReader,
-    Problem,
-    Source,
-    default_sources,
-    nested,
-    raise_problems,
-)
+from ymera.config.layers import Given, LayerReader, default_sources, nested
+from ymera.config.problems import raise_problems
 from ymera.config.schema import Settings
+from ymera.config.sources import Layer, Source
 from ymera.core.errors import ConfigError, MachineError
 
 __all__ = ["DEFAULT_ENV", "Layer", "Loaded", "LookedAt", "Source", "load_settings"]
@@ -85,11 +80,15 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Place:
-    """A file to look at; relative paths in it start from `base_dir`."""
+    """A file to look at; relative paths in it start from `base_dir`.
+
+    `trusted`: the user named it or wrote it; it did not come with a checkout.
+    """
 
     path: Path
     layer: Layer
     base_dir: Path
+    trusted: bool = False
 
 
 def load_settings(
@@ -133,15 +132,14 @@ def load_settings(
         files.append(LookedAt(place.path, place.layer, stamp))
         if table is not None:
             found.add(place.layer)
-            reader = LayerReader(place.layer, place.base_dir)
+            reader = LayerReader(place.layer, place.base_dir, trusted=place.trusted)
             reader.read_file(place.path, table)
             readers.append(reader)
     return _merged(readers, tuple(files), env)
 
 
 def _merged(readers: list[LayerReader], files: tuple[LookedAt, ...], env: str) -> Loaded:
-    problems: list[Problem] = [problem for reader in readers for problem in reader.problems]
-    raise_problems(problems)
+    raise_problems(problem for reader in readers for problem in reader.problems)
     values: dict[KeyPath, Given] = {}
     for reader in reversed(readers):
         values.update(reader.values)
@@ -179,12 +177,12 @@ def _places(
                 f"The configuration file {path} does not exist.",
                 hint=f"Correct {name}, or create the file.",
             )
-        yield _Place(path, Layer.PROJECT, path.parent)
+        yield _Place(path, Layer.PROJECT, path.parent, trusted=True)
     else:
         for folder in _project_folders(cwd, _home(environ)):
             yield _Place(folder / PROJECT_FILE, Layer.PROJECT, folder)
     user_dir = user_dir or platformdirs.user_config_path("ymera", appauthor=False)
-    yield _Place(user_dir / USER_FILE, Layer.USER, user_dir)
+    yield _Place(user_dir / USER_FILE, Layer.USER, user_dir, trusted=True)
     # Its paths start from where the document's scripts are started, not from config/.
     yield _Place(cwd / "config" / f"ai_config_{env}.json", Layer.AI_CONFIG, cwd)
 
@@ -198,7 +196,7 @@ def _project_folders(cwd: Path, home: Path | None) -> list[Path]:
     """
     folders = [cwd, *cwd.parents]
     for index, folder in enumerate(folders):
-        if (folder / ".git").exists():
+        if file_stamp(folder / ".git") is not None:
             return folders[: index + 1]
         if folder == home:
             return folders[: index + 1]

@@ -21,7 +21,7 @@ class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
         only_model: catalogue id when the caller pinned one model; then nothing else is asked.
         prefer_free: rank every model that costs nothing before any that does.
         max_cost_usd: most that one request may be estimated to cost; 0 excludes paid models.
-        quality_weight, speed_weight: how much each counts in the score, 0..1.
+        quality_weight, speed_weight, cost_weight: how much each counts in the score, 0..1.
         max_candidates: at most this many models are tried, at least 1.
     """
 
@@ -32,6 +32,7 @@ class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_cost_usd: float = 0.0
     quality_weight: float = 0.8
     speed_weight: float = 0.2
+    cost_weight: float = 0.0
     max_candidates: int = 4
 
 

@@ -56,9 +56,7 @@ _TOO_LARGE = _words(
     r"too many (input )?tokens",
     r"reduce the length",
 )
-_MODERATION = _words(
-    r"content[_ ](policy|filter)", r"moderation", r"\bflagged\b", r"safety system"
-)
+_MODERATION = _words(r"content[_ ](policy|filter)", r"moderation", r"\bflagged\b", r"safety system")
 _GONE = _words(
     r"model_not_found",
     r"decommissioned",
@@ -67,7 +65,9 @@ _GONE = _words(
     r"(unknown|invalid) model",
     r"model\b.{0,120}\b(does not exist|not found|not exist|is retired|was retired)",
 )
-_NOT_FOR_YOU = _words(r"\bplan\b", r"upgrade", r"region", r"country", r"access to (this |the )?model")
+_NOT_FOR_YOU = _words(
+    r"\bplan\b", r"upgrade", r"region", r"country", r"access to (this |the )?model"
+)
 _BUSY = _words(
     r"upstream",
     r"overloaded",
@@ -101,7 +101,7 @@ def classify(failure: Failure) -> tuple[Kind, Scope]:
             return _too_many(failure)
         case 498 | 529:
             return Kind.UPSTREAM_BUSY, Scope.MODEL
-        case status if status is not None and 300 <= status < 400 or status == 405:
+        case status if (status is not None and 300 <= status < 400) or status == 405:
             return Kind.BAD_ANSWER, Scope.PROVIDER  # the base URL is wrong
         case status if status is None or status >= 500 or status in {408, 409, 425}:
             busy = _BUSY.search(failure.named)

@@ -65,14 +65,14 @@ def test_layers_merge_setting_by_setting_and_each_remembers_its_source(
         cwd / "config/ai_config_development.json", '{"security": {"rate_limit_per_hour": 5}}'
     )
     user = write(user_dir / "config.toml", "[models]\nprefer_free = false\nmax_retries = 1")
-    project = write(cwd / "ymera.toml", "[models]\nmax_retries = 2\n[providers.mine]\nfree = true")
+    project = write(cwd / "ymera.toml", "[models]\nmax_retries = 2\n[providers.mine]\nenabled = false")
     environ = {"YMERA_BUDGET__MAX_USD_PER_REQUEST": "0.05"}
     loaded = load(cwd, user_dir, environ, flags={"server.port": "9000"})
     expected = Settings.model_validate(
         {
             "security": {"rate_limit_per_hour": 5},
             "models": {"prefer_free": False, "max_retries": 2},
-            "providers": {"mine": {"free": True}},
+            "providers": {"mine": {"enabled": False}},
             "budget": {"max_usd_per_request": Decimal("0.05")},
             "server": {"port": 9000},
         }
@@ -85,7 +85,7 @@ def test_layers_merge_setting_by_setting_and_each_remembers_its_source(
         "security.rate_limit_per_hour": Source(Layer.AI_CONFIG, str(ai_config)),
         "models.prefer_free": Source(Layer.USER, str(user)),
         "models.max_retries": Source(Layer.PROJECT, str(project)),
-        "providers.mine.free": Source(Layer.PROJECT, str(project)),
+        "providers.mine.enabled": Source(Layer.PROJECT, str(project)),
         "budget.max_usd_per_request": Source(
             Layer.ENVIRONMENT, "YMERA_BUDGET__MAX_USD_PER_REQUEST"
         ),
@@ -100,7 +100,7 @@ def test_a_source_reads_as_layer_and_place() -> None:
 
 @pytest.mark.proves("config.sources")
 def test_every_value_has_a_source_in_the_same_order(cwd: Path, user_dir: Path) -> None:
-    write(cwd / "ymera.toml", "[providers.mine]\n[providers.other]\nkey_env = 'OTHER_KEY'")
+    write(user_dir / "config.toml", "[providers.mine]\n[providers.other]\nkey_env = 'OTHER_KEY'")
     loaded = load(cwd, user_dir)
     values = loaded.values()
     assert list(values) == list(loaded.sources)
@@ -112,8 +112,8 @@ def test_every_value_has_a_source_in_the_same_order(cwd: Path, user_dir: Path) -
 
 def test_a_list_replaces_the_list_below(cwd: Path, user_dir: Path) -> None:
     write(user_dir / "config.toml", "keyless_consent = ['kilo', 'llm7']")
-    write(cwd / "ymera.toml", "keyless_consent = ['aion']")
-    assert load(cwd, user_dir).settings.keyless_consent == ("aion",)
+    environ = {"YMERA_KEYLESS_CONSENT": '["aion"]'}
+    assert load(cwd, user_dir, environ=environ).settings.keyless_consent == ("aion",)
 
 
 @pytest.mark.proves("config.layers")

@@ -107,11 +107,15 @@ def test_the_tables_of_the_document_are_made_from_the_schema() -> None:
 def test_the_examples_of_the_document_load(clean_environment: Path) -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
     toml = page.split("```toml\n")[1].split("```")[0]
-    (clean_environment / "ymera.toml").write_text(toml, encoding="utf-8")
+    user_dir = clean_environment / "user"
+    user_dir.mkdir()
+    (user_dir / "config.toml").write_text(toml, encoding="utf-8")
     exports = page.split("```bash\n")[1].split("```")[0]
     lines = [line.removeprefix("export ") for line in exports.splitlines()]
     environ = {name: value.strip("'") for name, _, value in (line.partition("=") for line in lines)}
-    settings = ymera.config.load_settings(cwd=clean_environment, environ=environ).settings
+    settings = ymera.config.load_settings(
+        cwd=clean_environment, user_dir=user_dir, environ=environ
+    ).settings
     assert settings.providers["my-vllm"].enabled is False
     assert settings.providers["my-vllm"].models == ("qwen3-8b",)
     assert settings.server.allowed_hosts == ("ymera.example.org", "ymera.internal")

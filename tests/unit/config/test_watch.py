@@ -9,7 +9,7 @@ import pytest
 
 from ymera.config import Loaded, LookedAt, Settings, Watcher, load_settings
 from ymera.config.files import FileStamp
-from ymera.config.layers import Layer
+from ymera.config.sources import Layer
 from ymera.core.errors import ConfigError, YmeraError
 
 pytestmark = pytest.mark.proves("config.live-reload")

@@ -41,7 +41,7 @@ def error_of_variable(cwd: Path, name: str, text: str) -> ConfigError:
         ("rate_limit_per_hour = 5", "rate_limit_per_hour", "security.rate_limit_per_hour"),
         ("[models]\ntimeout_seconds = 5", "models.timeout_seconds", "performance.timeout_seconds"),
         ("[providers.x]\nbaseurl = 'u'", "providers.x.baseurl", "providers.x.base_url"),
-        ("providers.x.models = []\nproviders.x.b.c = 1", "providers.x.b", None),
+        ("providers.x.enabled = true\nproviders.x.b.c = 1", "providers.x.b", None),
         ("[zzzzqq]", "zzzzqq", None),
         ('"a\\u001b[31m b" = 1', '"a\\u001b[31m b"', None),
     ],
@@ -170,7 +170,10 @@ def test_a_wrong_part_of_a_json_variable_names_both(cwd: Path) -> None:
         ("models.prefer_free = 'yes'", "Write true, without quotes."),
         ("local.slots = '2'", "Write 2, without quotes."),
         ("server.allowed_hosts = 'a,b'", 'Write a list: ["a", "b"].'),
-        ("local.threads = 'null'", "`ymera config show` lists every setting."),
+        (
+            "local.threads = 'null'",
+            "Correct or remove it; docs/configuration.md lists every setting.",
+        ),
     ],
 )
 def test_the_hint_shows_what_was_probably_meant(cwd: Path, text: str, hint: str) -> None:

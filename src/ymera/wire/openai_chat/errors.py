@@ -12,13 +12,13 @@ from ymera.core.errors import (
     BudgetExceeded,
     Forbidden,
     ProviderError,
+    ProviderErrorScope,
     RateLimited,
     RequestError,
     Unauthenticated,
     YmeraError,
 )
 from ymera.core.errors import ProviderErrorKind as Kind
-from ymera.core.errors import ProviderErrorScope
 from ymera.core.redaction import redact
 from ymera.wire.classify_error import Failure, classify
 from ymera.wire.retry_after import retry_after_s

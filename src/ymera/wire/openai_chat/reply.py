@@ -26,7 +26,7 @@ __all__ = ["StreamEncoder", "encode_answer", "encode_models"]
 _encode = msgspec.json.encode
 
 
-def encode_answer(answer: ChatAnswer, *, id: str, created: int, model: str) -> bytes:  # noqa: A002
+def encode_answer(answer: ChatAnswer, *, id: str, created: int, model: str) -> bytes:
     """Return the body of a whole answer.
 
     Args:
@@ -71,9 +71,7 @@ def encode_answer(answer: ChatAnswer, *, id: str, created: int, model: str) -> b
 
 def encode_models(ids: Iterable[str], created: int) -> bytes:
     """Return the model list; `created` is Unix time in seconds."""
-    rows = [
-        {"id": one, "object": "model", "created": created, "owned_by": "ymera"} for one in ids
-    ]
+    rows = [{"id": one, "object": "model", "created": created, "owned_by": "ymera"} for one in ids]
     return _encode({"object": "list", "data": rows})
 
 
@@ -100,7 +98,7 @@ class StreamEncoder:
         include_usage: whether the caller asked for a closing usage chunk.
     """
 
-    def __init__(self, id: str, created: int, model: str, *, include_usage: bool) -> None:  # noqa: A002
+    def __init__(self, id: str, created: int, model: str, *, include_usage: bool) -> None:
         head = {
             "id": id,
             "object": "chat.completion.chunk",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -181,9 +181,7 @@ def _wrong_shape(error: str) -> InvalidRequest:
             f"The request body has the wrong shape: {expected}.",
             hint="Send one JSON object with `model` and `messages`.",
         )
-    return InvalidRequest(
-        f"`{path}` is wrong: {expected}.", hint="Correct that field.", param=path
-    )
+    return InvalidRequest(f"`{path}` is wrong: {expected}.", hint="Correct that field.", param=path)
 
 
 def _invalid(param: str, message: str, hint: str) -> InvalidRequest:
@@ -296,9 +294,7 @@ def _response_format(wire: _Format | None) -> ResponseFormat | None:
     schema = _json_object(wire.json_schema.schema, f"{param}.schema") if wire.json_schema else None
     if wire.json_schema is None or schema is None:
         raise _invalid(f"{param}.schema", "is missing.", "Send a JSON Schema.")
-    return ResponseFormat(
-        schema=schema, name=wire.json_schema.name, strict=wire.json_schema.strict
-    )
+    return ResponseFormat(schema=schema, name=wire.json_schema.name, strict=wire.json_schema.strict)
 
 
 # --- to an upstream --------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""A plan without candidates, in words: what stood in the way, and the cheapest way out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ymera.core.route import Exclusion, ExclusionReason, RoutePlan
+
+__all__ = ["explain_no_route"]
+
+_WORDS = {
+    ExclusionReason.NOT_CHAT: "not for chat",
+    ExclusionReason.NOT_FREE: "not free",
+    ExclusionReason.NO_KEY: "without a key",
+    ExclusionReason.NO_CONSENT: "waiting for your consent",
+    ExclusionReason.NOT_PULLED: "not pulled",
+    ExclusionReason.NOT_CALLABLE: "not callable",
+    ExclusionReason.CONTEXT: "too small for this prompt",
+    ExclusionReason.LIMIT_MINUTE: "over their limit per minute",
+    ExclusionReason.LIMIT_DAY: "over their limit per day",
+    ExclusionReason.NO_TOOLS: "without tools",
+    ExclusionReason.NO_VISION: "blind to images",
+    ExclusionReason.NO_JSON_SCHEMA: "without JSON schemas",
+    ExclusionReason.PRIVACY: "not private",
+    ExclusionReason.HEALTH: "failing or cooling down",
+    ExclusionReason.NOT_ASKED: "not asked",
+}
+
+# What frees the way with least effort comes first.
+_WAYS_OUT = (
+    ExclusionReason.NOT_PULLED,
+    ExclusionReason.HEALTH,
+    ExclusionReason.NO_KEY,
+    ExclusionReason.NO_CONSENT,
+    ExclusionReason.LIMIT_MINUTE,
+    ExclusionReason.CONTEXT,
+    ExclusionReason.PRIVACY,
+    ExclusionReason.NO_VISION,
+    ExclusionReason.NO_TOOLS,
+    ExclusionReason.NO_JSON_SCHEMA,
+    ExclusionReason.LIMIT_DAY,
+    ExclusionReason.NOT_FREE,
+)
+
+
+def explain_no_route(plan: RoutePlan) -> tuple[str, str]:
+    """Return message and hint for a plan without candidates.
+
+    The message counts the exclusions by reason, most frequent first; for a pinned model it gives
+    that model's own reason. The hint is the cheapest way out.
+    """
+    left_out = [each for each in plan.exclusions if each.reason is not ExclusionReason.NOT_ASKED]
+    if not left_out:
+        return "There is no model to ask.", "`ymera catalog check` tells what the catalogue holds."
+    first = {each.reason: each for each in reversed(left_out)}
+    way_out = next((first[reason] for reason in _WAYS_OUT if reason in first), left_out[0])
+    if plan.policy.only_model is not None:
+        return f"{plan.policy.only_model} cannot serve this: {left_out[0].detail}", _hint(way_out)
+    counts = Counter(each.reason for each in left_out)
+    reasons = ", ".join(f"{count} {_WORDS[reason]}" for reason, count in counts.most_common())
+    hint = _hint(way_out)
+    if way_out.reason is ExclusionReason.NOT_PULLED and ExclusionReason.NO_KEY in first:
+        hint += f" A stronger one: {_hint(first[ExclusionReason.NO_KEY])}"
+    return f"No model can serve this now: {reasons}.", hint
+
+
+def _hint(exclusion: Exclusion) -> str:
+    """Return what to do about one exclusion; `detail` names the key, the host or the numbers."""
+    match exclusion.reason:
+        case ExclusionReason.NOT_PULLED:
+            name = exclusion.model_id.partition("/")[2]
+            return f"`ymera models pull {name}` gets a free model for this machine."
+        case ExclusionReason.NO_KEY:
+            return f"{exclusion.detail} `ymera setup` shows where free keys are given."
+        case ExclusionReason.NO_CONSENT:
+            return f"{exclusion.detail} `ymera setup` asks you."
+        case ExclusionReason.HEALTH:
+            return f"Try again later: {exclusion.detail}"
+        case ExclusionReason.CONTEXT | ExclusionReason.LIMIT_MINUTE | ExclusionReason.LIMIT_DAY:
+            return f"Shorten the prompt or split it. {exclusion.detail}"
+        case ExclusionReason.NOT_FREE:
+            return "Name a free model, or set a budget (budget.max_usd_per_request)."
+        case ExclusionReason.PRIVACY:
+            return "Pull a local model, or send the request without asking for privacy."
+        case ExclusionReason.NO_TOOLS | ExclusionReason.NO_VISION | ExclusionReason.NO_JSON_SCHEMA:
+            return "`ymera models` shows which models can; a key for one of them opens the way."
+        case _:
+            return exclusion.detail

@@ -1,0 +1,82 @@
+"""The decision: which models to ask for a task, in what order, and why not the others."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ymera.core.model import Model
+from ymera.core.route import Candidate, Exclusion, ExclusionReason, RoutePlan, RoutePolicy
+from ymera.core.task import TaskProfile
+from ymera.routing.explain import explain_no_route
+from ymera.routing.filters import Availability, exclusion_of
+from ymera.routing.score import candidate_of, reason_of
+from ymera.routing.selectors import selector
+
+__all__ = ["Snapshot", "explain_no_route", "plan"]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known at one moment; equal snapshots give equal plans.
+
+    Attributes:
+        models: every catalogue entry, each id once.
+        availability: model id -> why it cannot be called now (no key, not pulled, cooling down,
+            ...); a model that is absent can be called.
+    """
+
+    models: tuple[Model, ...]
+    availability: Availability = {}
+
+
+def plan(profile: TaskProfile, snapshot: Snapshot, policy: RoutePolicy) -> RoutePlan:
+    """Return the plan; every model of the snapshot is in it exactly once.
+
+    No candidate is a valid plan: `explain_no_route` says it in words.
+
+    Raises:
+        ConfigError: `policy.selector` names no selector.
+    """
+    fitting: list[Candidate] = []
+    exclusions: list[Exclusion] = []
+    for model in snapshot.models:
+        exclusion = exclusion_of(model, profile, policy, snapshot.availability)
+        if exclusion is None:
+            fitting.append(candidate_of(model, profile, policy))
+        else:
+            exclusions.append(exclusion)
+    ranked = selector(policy.selector)(fitting, policy)
+    asked, spare = _cut(ranked, policy.max_candidates)
+    exclusions += [
+        Exclusion(
+            model_id=candidate.model.id,
+            reason=ExclusionReason.NOT_ASKED,
+            detail=f"It ranks behind the {len(asked)} that will be asked.",
+        )
+        for candidate in spare
+    ]
+    return RoutePlan(
+        profile=profile,
+        policy=policy,
+        candidates=tuple(
+            msgspec.structs.replace(
+                candidate, reason=reason_of(place, candidate, profile, alone=len(ranked) == 1)
+            )
+            for place, candidate in enumerate(asked, 1)
+        ),
+        exclusions=tuple(exclusions),
+    )
+
+
+def _cut(ranked: list[Candidate], count: int) -> tuple[list[Candidate], list[Candidate]]:
+    """Return who will be asked and who will not.
+
+    The last of several places goes to the best embedded model when none got in by rank: it needs
+    neither network nor key, so a machine that is offline still answers.
+    """
+    asked, spare = ranked[:count], ranked[count:]
+    if len(asked) > 1 and not any(each.model.weights for each in asked):
+        refuge = next((each for each in spare if each.model.weights), None)
+        if refuge is not None:
+            spare = [asked[-1], *(each for each in spare if each is not refuge)]
+            asked[-1] = refuge
+    return asked, spare

@@ -1,0 +1,72 @@
+"""From a request to what the router needs to know of it."""
+
+from __future__ import annotations
+
+from ymera.core.chat import ChatRequest, ImagePart, prompt_text
+from ymera.core.task import Needs, TaskComplexity, TaskProfile, TaskType
+from ymera.routing.classify import TaskClassifier
+from ymera.routing.complexity import infer_complexity
+from ymera.routing.estimate import default_output_tokens, input_tokens
+
+__all__ = ["profile"]
+
+
+def profile(
+    request: ChatRequest, classifier: TaskClassifier, default_complexity: TaskComplexity
+) -> TaskProfile:
+    """Return the profile of `request`.
+
+    What the caller says wins; then what the request carries (images make it `vision`, tools make
+    it `tool_use`); only then the prompt is classified.
+
+    Args:
+        request: the request.
+        classifier: infers the type from the last user turn.
+        default_complexity: where neither the caller nor the prompt shows one.
+    """
+    needs = _needs(request)
+    text = prompt_text(request)
+    task_type, complexity, probability = _classify(request, needs, text, classifier)
+    complexity = request.hints.complexity or complexity or default_complexity
+    prompt_tokens = input_tokens(request)
+    max_tokens = request.sampling.max_tokens
+    return TaskProfile(
+        type=task_type,
+        complexity=complexity,
+        est_input_tokens=prompt_tokens,
+        est_output_tokens=max_tokens
+        or default_output_tokens(task_type, complexity, prompt_tokens),
+        output_bounded=max_tokens is not None,
+        needs=needs,
+        type_probability=probability,
+        inferred=request.hints.task_type is None,
+    )
+
+
+def _classify(
+    request: ChatRequest, needs: Needs, text: str, classifier: TaskClassifier
+) -> tuple[TaskType, TaskComplexity | None, float]:
+    known = request.hints.task_type
+    if known is None and needs.vision:
+        known = TaskType.VISION
+    if known is None and needs.tools:
+        known = TaskType.TOOL_USE
+    if known is None:
+        return classifier.classify(text)
+    if request.hints.complexity is not None:
+        return known, request.hints.complexity, 1.0
+    return known, infer_complexity(text, known), 1.0
+
+
+def _needs(request: ChatRequest) -> Needs:
+    shape = request.response_format
+    return Needs(
+        tools=bool(request.tools) and request.tool_choice != "none",
+        vision=any(
+            isinstance(part, ImagePart)
+            for message in request.messages
+            for part in message.content
+        ),
+        json_schema=shape is not None and shape.schema is not None,
+        private=request.hints.private,
+    )
