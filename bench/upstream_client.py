@@ -4,7 +4,7 @@ Each variant is the same raw ASGI pass-through behind uvicorn (uvloop, httptools
 core 0; a mock provider and a load generator (two C programs of a harness directory that is built
 into a temporary folder and never copied here) run on core 1. Everything on 127.0.0.1, bounded.
 
-    python bench/upstream_client.py --harness DIR [--variants transport,...] [--rounds 3] [--seconds 2]
+    python bench/upstream_client.py --harness DIR [--variants a,b] [--rounds 3] [--seconds 2]
 
 Read CPU first: it is process CPU time from /proc, threads included, so other users of the machine
 disturb it little. Results that led to a decision stand in docs/decisions/0002.
@@ -13,7 +13,6 @@ disturb it little. Results that led to a decision stand in docs/decisions/0002.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import importlib
 import json
@@ -215,7 +214,7 @@ def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 20
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).read()  # noqa: S310
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).read()
             return
         time.sleep(0.01)
     raise SystemExit(f"the server on port {port} did not start")
@@ -320,9 +319,8 @@ def _report(quick: list[Variant], paced: list[Variant]) -> None:
             f"{name} {statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
             for name, values in seen.items()
         )
-        print(
-            f"{variant.name:12} {figures}  ready {variant.ready_s:.2f} s, CPU {variant.ready_cpu_s:.2f} s"
-        )
+        ready = f"ready {variant.ready_s:.2f} s, CPU {variant.ready_cpu_s:.2f} s"
+        print(f"{variant.name:12} {figures}  {ready}")
     for module in ("aiohttp", "pyreqwest.client"):
         with contextlib.suppress(subprocess.CalledProcessError):
             print(f"import {module}: {_import_s(module) * 1e3:.0f} ms")

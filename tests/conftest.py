@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.local_model import linked
+
 # No deadline: a busy machine is no finding. CI draws the same examples each time.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -41,6 +43,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     project.mkdir()
     monkeypatch.chdir(project)  # no ymera.toml or config/ of the checkout is found
     return project
+
+
+@pytest.fixture(scope="session")
+def small_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a models directory that holds the real small model and nothing else."""
+    folder = tmp_path_factory.mktemp("models")
+    linked(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)

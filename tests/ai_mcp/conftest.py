@@ -1,4 +1,4 @@
-"""Each test of the document gets a data directory of its own with the embedded model in it."""
+"""Each test of the document gets a data directory of its own and the embedded model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.local_model import LocalModel
 
 from ymera.facade.shared import forget_shared_app
 
 
 @pytest.fixture
-def embedded_model(
-    clean_environment: Path, local_model: LocalModel, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def embedded_model(small_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Point the models directory at the pulled model; close the shared app afterwards."""
-    monkeypatch.setenv("YMERA_LOCAL__MODELS_DIR", str(local_model.models_dir))
+    monkeypatch.setenv("YMERA_LOCAL__MODELS_DIR", str(small_model_dir))
     yield
     asyncio.run(forget_shared_app())

@@ -54,10 +54,14 @@ def _provider_problem(
             return _embedded_problem(settings)
         case ProviderKind.SCRIPTED:
             return None
-        case _:
-            consent = provider.id in settings.keyless_consent or (
-                own is not None and own.keyless
+        case ProviderKind.LOCAL if own is None:
+            return (
+                ExclusionReason.NO_CONSENT,
+                f"{provider.name} would be a server of your own: if it runs, say so with "
+                f"providers.{provider.id}.enabled = true.",
             )
+        case _:
+            consent = provider.id in settings.keyless_consent or (own is not None and own.keyless)
             return why_not_callable(provider, environ, consent=consent)
 
 

@@ -141,7 +141,7 @@ def _run(args: list[str]) -> int:
             as_json=as_json,
         )
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the outermost handler: no traceback for users
+    except Exception as error:
         if "--traceback" in args:
             raise
         report_bug(error, as_json=as_json)

@@ -245,7 +245,7 @@ class ProviderError(YmeraError):
     http_status = 502
     retryable = True
 
-    def __init__(  # noqa: PLR0913 - one field per fact about the failure
+    def __init__(
         self,
         message: str,
         *,

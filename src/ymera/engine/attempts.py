@@ -84,9 +84,7 @@ class Attempts:
             hint="`ymera doctor` shows what is wrong; `ymera route` shows what could be asked.",
         ) from failures[-1]
 
-    async def _attempt(
-        self, request: ChatRequest, model: Model, trace: RequestTrace
-    ) -> Commitment:
+    async def _attempt(self, request: ChatRequest, model: Model, trace: RequestTrace) -> Commitment:
         trace.upstream_starts()
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._gate)

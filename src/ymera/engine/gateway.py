@@ -39,7 +39,7 @@ class Gateway:
         store_text: whether records may hold prompt and answer.
     """
 
-    def __init__(  # noqa: PLR0913 - one argument per stage of the pipeline
+    def __init__(
         self,
         *,
         limiter: RateLimiter,

@@ -30,7 +30,7 @@ class Router:
         max_retries: further candidates after the first.
     """
 
-    def __init__(  # noqa: PLR0913 - one argument per fact that shapes the decision
+    def __init__(
         self,
         *,
         catalog: Catalog,
@@ -85,7 +85,7 @@ class Router:
         )
 
     def _nearest(self, name: str) -> str:
-        from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped name needs it
+        from difflib import get_close_matches
 
         near = (*get_close_matches(name, ALIASES), *self._catalog.suggest(name))
         if near:

@@ -61,9 +61,7 @@ class Ymera:
         """
         return await self._app.orchestrator.ask(AIRequest(prompt=prompt, **options))
 
-    async def stream(
-        self, prompt: str, **options: Unpack[AskOptions]
-    ) -> AsyncGenerator[str, None]:
+    async def stream(self, prompt: str, **options: Unpack[AskOptions]) -> AsyncGenerator[str, None]:
         """Yield the answer's text as it is written.
 
         Raises:

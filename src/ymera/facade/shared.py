@@ -28,7 +28,7 @@ def shared_app() -> App:
 
 async def forget_shared_app() -> None:
     """Close the process's app; the next accessor builds a new one (for tests and re-loading)."""
-    global _app  # noqa: PLW0603 - see shared_app
+    global _app
     with _lock:
         app, _app = _app, None
     if app is not None:

@@ -59,8 +59,11 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes) -> Exchange:
         """Write a whole request; the exchange gives its answer. Only while `usable`."""
-        exchange = self._exchange = Exchange(self)
-        if self._transport is not None:
+        exchange = Exchange(self)
+        if self._transport is None or self._transport.is_closing():
+            exchange.lost()
+        else:
+            self._exchange = exchange
             self._transport.write(request)
         return exchange
 
@@ -211,13 +214,22 @@ class Exchange:
                 self._failure = _cut("cut the connection in the middle of its answer")
         self._wake()
 
+    def on_message_begin(self) -> None:
+        """Refuse a second answer to one request (parser)."""
+        if self.complete:
+            self._connection.abort()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep one header (parser)."""
+        if self.complete:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
         """Take the head (parser)."""
+        if self.complete:
+            return
         status = self._parser.get_status_code()
         if status < 200:  # it only announces the real one
             self.headers = {}
@@ -228,6 +240,8 @@ class Exchange:
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body (parser)."""
+        if self.complete:
+            return
         self._chunks.append(body)
         self._held_bytes += len(body)
 

@@ -87,8 +87,9 @@ class LocalProvider:
         bounded = _bound(request, model, self._settings.context_tokens)
         lent = self._supervisor.lend(path, window_tokens=model.context_window)
         async with lent as process:
+            headers = {"authorization": f"Bearer {process.key}"}
             upstream = OpenAIChatProvider(
-                self.provider_id, process.base_url, _headers(process), self._transport
+                self.provider_id, process.base_url, headers, self._transport
             )
             events = upstream.stream(bounded, model, self._deadlines())
             try:
@@ -128,11 +129,6 @@ class LocalProvider:
     def _deadlines(self) -> Deadlines:
         whole_s = self._settings.answer_timeout_s
         return Deadlines(connect_s=5.0, first_byte_s=whole_s, idle_s=whole_s, total_s=whole_s)
-
-
-def _headers(process: LocalProcess) -> dict[str, str]:
-    # llama.cpp drops idle connections after 5 s: a pooled one could be dead when it is used.
-    return {"authorization": f"Bearer {process.key}", "connection": "close"}
 
 
 def _bound(request: ChatRequest, model: Model, context_tokens: int) -> ChatRequest:

@@ -27,7 +27,7 @@ __all__ = ["ChildStart", "main"]
 _LIMIT_LINE_BYTES = 64 * 1024
 _BATCH_TOKENS = 256
 """A cancelled prompt stops between batches; 256 costs no throughput against the default 2048."""
-_LOG_WARNINGS = 2
+_LOG_ERRORS = 1
 _LOOK_FOR_PARENT_EVERY_S = 1.0
 _STOP_WITHIN_S = 3.0
 
@@ -104,7 +104,7 @@ def _serve(start: ChildStart) -> _Served:
     params.cache_ram_mib = 0  # the default would keep up to 8 GiB of old prompts
     params.ctx_shift = False  # an answer ends at the context's end instead of forgetting its start
     params.fit_params = False
-    params.verbosity = _LOG_WARNINGS
+    params.verbosity = _LOG_ERRORS
     _lock(params, start["key"], start["prefix"])
     return _Served(xllamacpp.Server(params), start["prefix"])
 

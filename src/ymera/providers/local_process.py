@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.providers import local_child
-from ymera.providers.local_settings import LocalSettings, usable_cores
+from ymera.providers.local_settings import LocalSettings, default_threads
 
 if TYPE_CHECKING:
     from ymera.providers.local_child import ChildStart
@@ -67,7 +67,7 @@ class LocalProcess:
             "name": model_path.stem,
             "context_tokens": settings.context_tokens,
             "slots": settings.slots,
-            "threads": settings.threads or usable_cores(),
+            "threads": settings.threads or default_threads(),
             "unload_after_s": -1 if settings.unload_after_s is None else settings.unload_after_s,
             "key": secrets.token_urlsafe(32),
             "prefix": "/" + secrets.token_urlsafe(16),

@@ -6,11 +6,15 @@ The one place where what such an upstream does (status, HTML, silence, a cut str
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 
 from ymera.core.chat import ChatEvent, ChatRequest
-from ymera.core.errors import ProviderError, ProviderErrorKind, ProviderErrorScope
+from ymera.core.errors import ProviderError
+from ymera.core.errors import ProviderErrorKind as Kind
+from ymera.core.errors import ProviderErrorScope as Scope
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines, Transport, TransportResponse
 from ymera.wire import openai_chat as wire
@@ -20,6 +24,8 @@ __all__ = ["OpenAIChatProvider"]
 
 _ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 _ERROR_LIMIT_BYTES = 256 * 1024
+_READ_OUT_S = 0.2
+_READ_OUT_BYTES = 16 * 1024
 _MIN_SECRET_CHARS = 6
 
 
@@ -71,17 +77,22 @@ class OpenAIChatProvider:
         )
         try:
             await self._refuse_failure(response)
-            content_type = response.headers.get("content-type", "").lower()
-            if "text/html" in content_type:
-                raise self._bad_answer("an HTML page instead of an answer", response.status)
-            if request.stream and "application/json" not in content_type:
-                async for event in self._events(response):
-                    yield event
-            else:
-                # Some hosts answer a streaming request with one plain JSON object.
+            # Some hosts answer a streaming request with one plain JSON object.
+            if not request.stream or "application/json" in _content_type(response):
                 answer = await response.read(_ANSWER_LIMIT_BYTES)
                 for event in wire.decode_answer(answer, secrets=self._secrets):
                     yield event
+                return
+            parser, decoder = SSEParser(), wire.StreamDecoder(secrets=self._secrets)
+            async for chunk in response.chunks():
+                for data in parser.feed(chunk):
+                    for event in decoder.feed(data):
+                        yield event
+                    if decoder.done:
+                        await _read_out(response)
+                        return
+            if not decoder.finished:
+                raise self._error("ended its answer before it was complete", Kind.TRANSIENT)
         finally:
             await response.close()
 
@@ -89,33 +100,31 @@ class OpenAIChatProvider:
         """Do nothing: the transport belongs to whoever made it."""
 
     async def _refuse_failure(self, response: TransportResponse) -> None:
-        if 200 <= response.status < 300:
-            return
-        body = await response.read(_ERROR_LIMIT_BYTES)
-        raise wire.decode_error(
-            response.status, response.headers, body, now=self._now(), secrets=self._secrets
-        )
-
-    async def _events(self, response: TransportResponse) -> AsyncGenerator[ChatEvent, None]:
-        parser = SSEParser()
-        decoder = wire.StreamDecoder(secrets=self._secrets)
-        async for chunk in response.chunks():
-            for data in parser.feed(chunk):
-                for event in decoder.feed(data):
-                    yield event
-                if decoder.done:
-                    return
-        if not decoder.finished:
-            raise ProviderError(
-                f"{self.provider_id} cut its answer before it was complete.",
-                kind=ProviderErrorKind.TRANSIENT,
-                status=response.status,
+        if not 200 <= response.status < 300:
+            raise wire.decode_error(
+                response.status,
+                response.headers,
+                await response.read(_ERROR_LIMIT_BYTES),
+                now=self._now(),
+                secrets=self._secrets,
             )
+        if "text/html" in _content_type(response):
+            raise self._error("sent a web page instead of an answer", Kind.BAD_ANSWER)
 
-    def _bad_answer(self, what: str, status: int) -> ProviderError:
-        return ProviderError(
-            f"{self.provider_id} sent {what}.",
-            kind=ProviderErrorKind.BAD_ANSWER,
-            scope=ProviderErrorScope.PROVIDER,
-            status=status,
-        )
+    def _error(self, what: str, kind: Kind) -> ProviderError:
+        scope = Scope.PROVIDER if kind is Kind.BAD_ANSWER else Scope.MODEL
+        return ProviderError(f"{self.provider_id} {what}.", kind=kind, scope=scope)
+
+
+def _content_type(response: TransportResponse) -> str:
+    return response.headers.get("content-type", "").lower()
+
+
+async def _read_out(response: TransportResponse) -> None:
+    """Let the end of the body arrive, so that the connection can be kept.
+
+    It follows `[DONE]` at once; a host that holds on instead is not waited for.
+    """
+    with contextlib.suppress(TimeoutError, ProviderError):
+        async with asyncio.timeout(_READ_OUT_S):
+            await response.read(_READ_OUT_BYTES)

@@ -113,8 +113,9 @@ class PartFile:
     def _take_in_what_is_there(self) -> None:
         for chunk in read_chunks(self._file):
             self._count(chunk)
-        if self.size_bytes > self._weights.size_bytes:
-            self.restart()
+            if self.size_bytes > self._weights.size_bytes:
+                self.restart()
+                return
 
     def _count(self, chunk: bytes) -> None:
         self._hash.update(chunk)

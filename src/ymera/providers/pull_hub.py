@@ -42,6 +42,7 @@ def fetch_hub_file(source: HubFile, part: PartFile, hub_url: str) -> None:
         if part.complete:
             return
         before = part.size_bytes
+        reason = "the connection is cut at once"
         try:
             with _open(url, before) as answer:
                 _append(answer, part)
@@ -52,8 +53,9 @@ def fetch_hub_file(source: HubFile, part: PartFile, hub_url: str) -> None:
                 continue
             raise _refused(error.code, source, url) from error
         except (OSError, HTTPException) as error:
-            if part.size_bytes <= before:
-                raise _unreachable(url, str(getattr(error, "reason", error))) from error
+            reason = str(getattr(error, "reason", error))
+        if part.size_bytes <= before:
+            raise _unreachable(url, reason)
     if not part.complete:
         raise _unreachable(url, "the connection is cut again and again")
 

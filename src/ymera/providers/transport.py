@@ -11,7 +11,7 @@ import functools
 import ssl
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -134,14 +134,30 @@ class HttpResponse:
             pieces.append(chunk)
         return b"".join(pieces)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; pieces that came meanwhile are joined."""
-        while chunk := await self._exchange.next_chunk(self._clock.idle()):
-            yield chunk
+        return _Chunks(self._exchange, self._clock)
 
     async def close(self) -> None:
         """Drop the connection unless the answer has come whole (then it is already kept)."""
         self._exchange.drop()
+
+
+class _Chunks:
+    """Iterates over the body: unlike a generator it needs no closing when it is left early."""
+
+    def __init__(self, exchange: Exchange, clock: _Clock) -> None:
+        self._exchange = exchange
+        self._clock = clock
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._exchange.next_chunk(self._clock.idle())
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
 
 async def _answered(exchange: Exchange, clock: _Clock) -> HttpResponse:
@@ -172,26 +188,26 @@ class _Clock:
         self.expired = False
 
     def connect(self) -> Late | None:
-        return self._stage(self._deadlines.connect_s, "did not accept a connection")
+        return self._stage(self._deadlines.connect_s, "did not accept a connection within {:g} s")
 
     def first_byte(self) -> Late | None:
-        return self._stage(self._deadlines.first_byte_s, "did not begin to answer")
+        return self._stage(self._deadlines.first_byte_s, "did not begin to answer within {:g} s")
 
     def idle(self) -> Late | None:
-        return self._stage(self._deadlines.idle_s, "stopped in the middle of its answer")
+        return self._stage(self._deadlines.idle_s, "fell silent for {:g} s in its answer")
 
     def _stage(self, limit_s: float | None, what: str) -> Late | None:
         at = None if limit_s is None else self._time() + limit_s
         if self._end is not None and (at is None or self._end < at):
             return self._end, functools.partial(
-                self._late, "did not finish", self._deadlines.total_s
+                self._late, "did not finish within {:g} s", self._deadlines.total_s
             )
         return None if at is None else (at, functools.partial(self._late, what, limit_s))
 
     def _late(self, what: str, limit_s: float | None) -> ProviderError:
         self.expired = True
         return ProviderError(
-            f"{self._host} {what} within {limit_s:g} s.", kind=ProviderErrorKind.TRANSIENT
+            f"{self._host} {what.format(limit_s)}.", kind=ProviderErrorKind.TRANSIENT
         )
 
 
@@ -238,7 +254,8 @@ class _Pool:
             raise (late[1]() if late is not None else _unreachable(target, "timed out")) from error
         except (OSError, UnicodeError) as error:
             raise _unreachable(target, _reason(error)) from error
-        self._all.add(connection)
+        if connection.usable:
+            self._all.add(connection)
         return connection
 
     def close(self) -> None:

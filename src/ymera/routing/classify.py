@@ -109,9 +109,7 @@ class TaskClassifier:
         top = max(logits)
         powers = [exp(value - top) for value in logits]
         total = sum(powers)
-        return {
-            task: power / total for task, power in zip(self._types, powers, strict=True)
-        }
+        return {task: power / total for task, power in zip(self._types, powers, strict=True)}
 
 
 def _problem(header: ModelHeader, table: bytes) -> str | None:

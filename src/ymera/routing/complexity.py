@@ -34,22 +34,35 @@ _TYPE_POINTS = {
     TaskType.REASONING: 1,
 }
 
-_WIDE = re.compile(
-    r"\b(?:code ?base\w*|repositor(?:y|ies)|architect\w+|micro-?services?|distributed|scalab\w+"
-    r"|end[- ]to[- ]end|comprehensive\w*|in[- ]depth|thorough\w*|exhaustive\w*|entire|whole system"
-    r"|full[- ]stack|production[- ]ready|multi-?tenant|fault[- ]toleran\w+|concurren\w+"
-    r"|prove|proof|derive|theorem|trade-?offs?|roadmap|migration plan|strategy|literature review"
-    r"|state of the art|meta-analysis|security audit|threat model|compiler|operating system"
-    r"|architektur\w*|umfassend\w*|ausführlich\w*|gründlich\w*|beweise?|démontre\w*|approfondi\w*"
-    r"|arquitectura|exhaustiv[oa]|demuestra)\b",
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_WIDE = frozenset(
+    "codebase codebases repository repositories architecture architectural architect microservice"
+    " microservices distributed scalable scalability end-to-end comprehensive comprehensively"
+    " in-depth thorough thoroughly exhaustive exhaustively entire full-stack production-ready"
+    " multi-tenant fault-tolerant concurrent concurrency prove proof derive theorem trade-off"
+    " trade-offs tradeoffs roadmap strategy meta-analysis compiler"
+    " architektur umfassend umfassende umfassenden ausführlich gründlich beweise beweis"
+    " démontre preuve approfondi approfondie arquitectura exhaustivo exhaustiva demuestra".split()
 )
-_SMALL = re.compile(
-    r"\b(?:hello|hallo|hola|bonjour|hi|simple|simply|basic|short|quick|one-?liner|one sentence"
-    r"|small|tiny|einfach\w*|kurz\w*|simplement|court|breve|sencill[oa])\b"
+_WIDE_PHRASES = (
+    "code base",
+    "end to end",
+    "in depth",
+    "whole system",
+    "literature review",
+    "state of the art",
+    "security audit",
+    "threat model",
+    "migration plan",
+    "operating system",
 )
-_SYSTEM = re.compile(
-    r"\b(?:crud|rest|apis?|graphql|database|auth\w*|web ?app\w*|website|server|dashboard|pipeline"
-    r"|integration|framework|docker|kubernetes|full)\b"
+_SMALL = frozenset(
+    "hello hallo hola bonjour hi simple simply basic short quick one-liner oneliner small tiny"
+    " einfach einfache einfaches kurz kurze kurzen simplement court breve sencillo sencilla".split()
+)
+_SYSTEM = frozenset(
+    "crud rest api apis graphql database auth authentication authorization webapp website server"
+    " dashboard pipeline integration framework docker kubernetes".split()
 )
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s", re.MULTILINE)
 _CODE_TYPES = (TaskType.CODE_GENERATION, TaskType.CODE_ANALYSIS)
@@ -66,13 +79,15 @@ def infer_complexity(text: str, task_type: TaskType) -> TaskComplexity | None:
         task_type: what the prompt was found or said to be.
     """
     shown = excerpt(text).lower()
+    words = set(_WORD.findall(shown))
+    wide = len(words & _WIDE) + sum(phrase in shown for phrase in _WIDE_PHRASES)
     points = (
         _TYPE_POINTS.get(task_type, 0)
         + _length_points(shown, len(text))
-        + min(4, 2 * len(set(_WIDE.findall(shown))))
-        - min(2, len(set(_SMALL.findall(shown))))
+        + min(4, 2 * wide)
+        - min(2, len(words & _SMALL))
         + min(2, len(_LIST_ITEM.findall(shown)) // 3)
-        + (task_type in _CODE_TYPES and _SYSTEM.search(shown) is not None)
+        + (task_type in _CODE_TYPES and not words.isdisjoint(_SYSTEM))
     )
     if points >= _COMPLEX_FROM:
         return TaskComplexity.COMPLEX

@@ -71,9 +71,9 @@ def _hint(exclusion: Exclusion) -> str:
             name = exclusion.model_id.partition("/")[2]
             return f"`ymera models pull {name}` gets a free model for this machine."
         case ExclusionReason.NO_KEY:
-            return f"{exclusion.detail} `ymera setup` shows where free keys are given."
+            return exclusion.detail
         case ExclusionReason.NO_CONSENT:
-            return f"{exclusion.detail} `ymera setup` asks you."
+            return f"{exclusion.detail} Then add it to `keyless_consent` in the configuration."
         case ExclusionReason.HEALTH:
             return f"Try again later: {exclusion.detail}"
         case ExclusionReason.CONTEXT | ExclusionReason.LIMIT_MINUTE | ExclusionReason.LIMIT_DAY:

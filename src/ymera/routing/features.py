@@ -56,9 +56,7 @@ def feature_ids(text: str, mask: int) -> set[int]:
     words = [b"0" if token.isdigit() else token for token in tokens]
     hashes = [_START, *map(crc32, words), _END]
     ids = {value & mask for value in hashes}
-    ids.update(
-        (left * 31 + right) & mask for left, right in zip(hashes, hashes[1:], strict=False)
-    )
+    ids.update((left * 31 + right) & mask for left, right in zip(hashes, hashes[1:], strict=False))
     ids.update(
         crc32(word[:_STEM_BYTES], _STEM_SALT) & mask for word in words if len(word) >= _STEM_BYTES
     )

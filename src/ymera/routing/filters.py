@@ -56,9 +56,7 @@ def estimated_cost_usd(model: Model, profile: TaskProfile) -> Decimal | None:
     """
     if model.free.may_auto_route:
         return Decimal(0)
-    usage = Usage(
-        input_tokens=profile.est_input_tokens, output_tokens=profile.est_output_tokens
-    )
+    usage = Usage(input_tokens=profile.est_input_tokens, output_tokens=profile.est_output_tokens)
     cost = cost_usd(usage, model.price)
     return None if cost == 0 else cost
 

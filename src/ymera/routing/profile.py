@@ -34,8 +34,7 @@ def profile(
         type=task_type,
         complexity=complexity,
         est_input_tokens=prompt_tokens,
-        est_output_tokens=max_tokens
-        or default_output_tokens(task_type, complexity, prompt_tokens),
+        est_output_tokens=max_tokens or default_output_tokens(task_type, complexity, prompt_tokens),
         output_bounded=max_tokens is not None,
         needs=needs,
         type_probability=probability,
@@ -63,9 +62,7 @@ def _needs(request: ChatRequest) -> Needs:
     return Needs(
         tools=bool(request.tools) and request.tool_choice != "none",
         vision=any(
-            isinstance(part, ImagePart)
-            for message in request.messages
-            for part in message.content
+            isinstance(part, ImagePart) for message in request.messages for part in message.content
         ),
         json_schema=shape is not None and shape.schema is not None,
         private=request.hints.private,

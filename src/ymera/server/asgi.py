@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from ymera.app import App
 from ymera.core.errors import YmeraError
 from ymera.server.chat_completions import ChatCompletions
-from ymera.server.http import Receive, Scope, Send, respond_error
+from ymera.server.http import Message, Receive, Scope, Send, respond_error
 from ymera.server.origin import OriginPolicy
 from ymera.server.pages import pages
 
@@ -39,7 +39,7 @@ class Server:
             return
         started = False
 
-        async def watched_send(message: dict[str, object]) -> None:
+        async def watched_send(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)

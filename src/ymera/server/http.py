@@ -9,7 +9,17 @@ from typing import Any
 from ymera.core.errors import RateLimited, TooLong, YmeraError
 from ymera.wire import openai_chat
 
-__all__ = ["ClientGone", "Header", "Message", "Receive", "Scope", "Send", "read_body", "respond", "respond_error"]
+__all__ = [
+    "ClientGone",
+    "Header",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "read_body",
+    "respond",
+    "respond_error",
+]
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

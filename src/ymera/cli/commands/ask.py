@@ -38,7 +38,6 @@ def command(
 
     Text on stdin is appended to PROMPT.
     """
-
     from ymera.engine.orchestrator import AIRequest
 
     with open_session() as session:

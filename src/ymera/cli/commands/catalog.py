@@ -29,7 +29,6 @@ def command(ctx: click.Context) -> None:
 @click.pass_context
 def check(ctx: click.Context, as_json: bool = False, warnings: bool = False) -> None:
     """Look the catalogue over: entries that are wrong, terms that are old, and totals."""
-
     from ymera.catalog.check import Level, count
     from ymera.catalog.check import check as look_over
 

@@ -29,7 +29,6 @@ def command(
     model: str | None, task_type: str | None, complexity: str | None, system: str | None
 ) -> None:
     """Talk with the best model that costs nothing; /exit or end of input leaves."""
-
     from ymera.engine.orchestrator import AIRequest
 
     with open_session() as session:

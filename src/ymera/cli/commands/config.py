@@ -28,7 +28,9 @@ def show(sources: bool = False, as_json: bool = False) -> None:
     loaded = load_settings()
     values = loaded.values()
     if as_json:
-        with_sources = {k: {"value": v, "source": str(loaded.sources[k])} for k, v in values.items()}
+        with_sources = {
+            k: {"value": v, "source": str(loaded.sources[k])} for k, v in values.items()
+        }
         echo_json(with_sources if sources else values)
         return
     rows = [(key, _text(value), str(loaded.sources[key])) for key, value in values.items()]

@@ -22,7 +22,6 @@ _UNFIT = 1
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Check this installation; each failure says how to mend it. Asks no model."""
-
     from ymera.validation.doctor import Health, examine
 
     with open_session() as session:

@@ -15,7 +15,7 @@ from ymera.core.errors import UnknownModel
 if TYPE_CHECKING:
     from ymera.app import App
     from ymera.catalog.catalog import Catalog
-    from ymera.core.model import Model
+    from ymera.core.model import LocalWeights, Model
 
 __all__ = ["command"]
 
@@ -33,7 +33,6 @@ def command(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_models(everything: bool = False, as_json: bool = False) -> None:
     """List the models that can be called now, best first."""
-
     with open_session() as session:
         app = session.app
         unavailable = app.snapshot().availability
@@ -72,7 +71,6 @@ def _summary(app: App, model: Model) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(name: str, as_json: bool) -> None:
     """Show what is known of model NAME, and where each fact comes from."""
-
     from ymera.catalog.why import why
 
     with open_session() as session:
@@ -94,35 +92,33 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name", required=False)
 def pull_model(name: str | None) -> None:
     """Fetch the embedded model NAME (default: local.model) and check its SHA-256."""
-
     from ymera.providers.pull import is_pulled, pull
 
     with open_session() as session:
         app = session.app
-        model = _embedded(app.catalog, name or app.settings.local.model)
-        assert model.weights is not None
-        if is_pulled(model.weights, app.models_dir):
+        model, weights = _embedded(app.catalog, name or app.settings.local.model)
+        if is_pulled(weights, app.models_dir):
             note(f"{model.id} is on this machine already.")
             return
-        note(f"Fetching {model.id} ({model.weights.licence}) from {model.weights.source}")
+        note(f"Fetching {model.id} ({weights.licence}) from {weights.source}")
         with _progress_bar() as progress:
-            path = pull(model.weights, app.models_dir, progress=progress)
+            path = pull(weights, app.models_dir, progress=progress)
         note(f"Ready: {path}")
 
 
-def _embedded(catalog: Catalog, name: str) -> Model:
-    """Return the embedded model of that name or id.
+def _embedded(catalog: Catalog, name: str) -> tuple[Model, LocalWeights]:
+    """Return the embedded model of that name or id, and its file.
 
     Raises:
         UnknownModel: there is none.
     """
-    embedded = [model for model in catalog.models if model.weights is not None]
-    for model in embedded:
-        if name in (model.id, model.upstream_id):
-            return model
+    embedded = [(model, model.weights) for model in catalog.models if model.weights is not None]
+    for model, weights in embedded:
+        if name in {model.id, model.upstream_id}:
+            return model, weights
     raise UnknownModel(
         f"No embedded model is called {name!r}.",
-        hint=f"These can be pulled: {', '.join(model.upstream_id for model in embedded)}.",
+        hint=f"These can be pulled: {', '.join(model.upstream_id for model, _ in embedded)}.",
     )
 
 
@@ -144,7 +140,6 @@ def _progress_bar() -> Iterator[Callable[[int, int], None]]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def test(name: str, as_json: bool) -> None:
     """Send one short prompt to model NAME and say how it went."""
-
     from ymera.engine.orchestrator import AIRequest
 
     request = AIRequest(prompt="Reply with the single word: ready", model=name, max_tokens=32)

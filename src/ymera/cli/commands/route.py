@@ -25,7 +25,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Explain which model PROMPT would go to: ranked candidates, scores, exclusions."""
-
     from ymera.cli.explain import plan_json, plan_lines
     from ymera.engine.orchestrator import AIRequest
 

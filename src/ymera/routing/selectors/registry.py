@@ -35,9 +35,7 @@ def selector(name: str) -> Selector:
     """
     found = _SELECTORS.get(name)
     if found is None:
-        raise ConfigError(
-            f"No selector is called {name!r}.", hint=f"Known: {', '.join(names())}."
-        )
+        raise ConfigError(f"No selector is called {name!r}.", hint=f"Known: {', '.join(names())}.")
     return found
 
 

@@ -7,7 +7,7 @@ nothing above knows of it; what is written is what all of them and the official 
 
 from ymera.wire.openai_chat.answer import StreamDecoder, decode_answer
 from ymera.wire.openai_chat.errors import decode_error, encode_error
-from ymera.wire.openai_chat.reply import StreamEncoder, encode_answer, encode_models
+from ymera.wire.openai_chat.reply import StreamEncoder, encode_answer, encode_model, encode_models
 from ymera.wire.openai_chat.request import decode_request, encode_request
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "decode_request",
     "encode_answer",
     "encode_error",
+    "encode_model",
     "encode_models",
     "encode_request",
 ]

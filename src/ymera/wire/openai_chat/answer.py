@@ -207,8 +207,7 @@ class StreamDecoder:
             events.append(ReasoningDelta(reasoning))
         if text := text or _text(said.refusal)[0]:
             events.append(TextDelta(text))
-        for call in said.tool_calls or ():
-            events.append(self._call(call))
+        events.extend(self._call(call) for call in said.tool_calls or ())
 
     def _call(self, call: _Call) -> ToolCallDelta:
         function = call.function or _Function()

@@ -139,9 +139,13 @@ def _sentence(value: object) -> str:
             return _sentence(inner)
         case {"errors": [first, *_]}:
             return _sentence(first)
+        case {"message": str(message), "detail": str(detail)} | {
+            "title": str(message),
+            "detail": str(detail),
+        }:
+            return f"{message}: {detail}"
         case {"message": str(message)} | {"msg": str(message)} | {"title": str(message)}:
-            detail = value.get("detail")
-            return f"{message}: {detail}" if isinstance(detail, str) else message
+            return message
         case {"message": {} | [_, *_] as inner} | {"detail": inner}:
             return _sentence(inner)
     return ""

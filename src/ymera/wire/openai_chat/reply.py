@@ -21,7 +21,7 @@ from ymera.core.usage import Usage
 from ymera.wire.openai_chat.errors import encode_error
 from ymera.wire.sse import sse_event
 
-__all__ = ["StreamEncoder", "encode_answer", "encode_models"]
+__all__ = ["StreamEncoder", "encode_answer", "encode_model", "encode_models"]
 
 _encode = msgspec.json.encode
 
@@ -71,8 +71,17 @@ def encode_answer(answer: ChatAnswer, *, id: str, created: int, model: str) -> b
 
 def encode_models(ids: Iterable[str], created: int) -> bytes:
     """Return the model list; `created` is Unix time in seconds."""
-    rows = [{"id": one, "object": "model", "created": created, "owned_by": "ymera"} for one in ids]
+    rows = [_wire_model(one, created) for one in ids]
     return _encode({"object": "list", "data": rows})
+
+
+def encode_model(id: str, created: int) -> bytes:
+    """Return one entry of the model list, as `GET {base}/models/{id}` answers."""
+    return _encode(_wire_model(id, created))
+
+
+def _wire_model(id: str, created: int) -> dict[str, object]:
+    return {"id": id, "object": "model", "created": created, "owned_by": "ymera"}
 
 
 def _wire_usage(usage: Usage) -> dict[str, object]:

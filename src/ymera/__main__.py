@@ -1,0 +1,5 @@
+"""`python -m ymera` is `ymera`."""
+
+from ymera.cli.main import main
+
+main()

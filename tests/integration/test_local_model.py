@@ -1,0 +1,181 @@
+"""The real small model, asked as the gateway asks it. One provider, a new event loop per test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support import local_model
+from ymera.core.chat import (
+    AnswerBuilder,
+    ChatAnswer,
+    ChatEvent,
+    ChatRequest,
+    Finish,
+    FinishReason,
+    Message,
+    ResponseFormat,
+    Role,
+    Sampling,
+    TextDelta,
+    TextPart,
+)
+from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.core.model import Model
+from ymera.core.ports import Deadlines
+from ymera.providers.local import LocalProvider
+from ymera.providers.local_settings import LocalSettings
+from ymera.providers.transport import HttpTransport
+
+WAIT_S = 120
+"""Bounds every wait; a busy machine needs seconds, a hung test would need forever."""
+ENDLESS = "Count from 1 to 10000, one number per line."
+
+
+class Local:
+    def __init__(self, models_dir: Path) -> None:
+        self.transport = HttpTransport()
+        self.model: Model = local_model.model()
+        settings = LocalSettings(context_tokens=1024, slots=2)
+        self.provider = LocalProvider("local", models_dir, self.transport, settings)
+
+    async def events(self, prompt: str, **fields: Any) -> list[ChatEvent]:
+        async with asyncio.timeout(WAIT_S):
+            stream = self.provider.stream(self.request(prompt, **fields), self.model, Deadlines())
+            return [event async for event in stream]
+
+    async def ask(self, prompt: str, **fields: Any) -> ChatAnswer:
+        answer = AnswerBuilder()
+        for event in await self.events(prompt, **fields):
+            answer.add(event)
+        return answer.build()
+
+    def request(self, prompt: str, **fields: Any) -> ChatRequest:
+        turn = Message(role=Role.USER, content=(TextPart(prompt),))
+        return ChatRequest(model=self.model.id, messages=(turn,), **fields)
+
+    async def close(self) -> None:
+        await self.provider.close()
+        await self.transport.close()
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Local]:
+    local = Local(local_model.pulled())
+    yield local
+    asyncio.run(local.close())
+
+
+@pytest.fixture(autouse=True)
+async def closed_connections(local: Local) -> Any:
+    yield
+    await local.transport.close()
+
+
+@pytest.mark.proves("local.answers")
+async def test_it_answers_with_a_function_and_counts_tokens(local: Local) -> None:
+    answer = await local.ask("Create a Python hello world function")
+
+    assert "def " in answer.text
+    assert answer.finish_reason is FinishReason.STOP
+    assert answer.usage is not None
+    assert answer.usage.input_tokens > 0
+    assert answer.usage.output_tokens > 0
+
+
+@pytest.mark.proves("local.streams")
+async def test_it_streams_the_same_answer_in_pieces(local: Local) -> None:
+    whole = await local.ask("Say hello")
+    events = await local.events("Say hello", stream=True)
+
+    pieces = [event.text for event in events if isinstance(event, TextDelta)]
+    assert len(pieces) > 1
+    assert "".join(pieces) == whole.text
+    assert any(isinstance(event, Finish) for event in events)
+
+
+@pytest.mark.proves("local.greedy")
+async def test_the_same_prompt_gives_the_same_answer(local: Local) -> None:
+    wish = Sampling(max_tokens=30)
+    first = await local.ask("Tell me about the sea", sampling=wish)
+    second = await local.ask("Tell me about the sea", sampling=wish)
+
+    assert first.text == second.text
+    assert first.finish_reason is FinishReason.LENGTH
+
+
+@pytest.mark.proves("local.json")
+async def test_a_json_schema_is_enforced(local: Local) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 20}, "people": {"type": "integer"}},
+        "required": ["city", "people"],
+        "additionalProperties": False,
+    }
+    wish = ResponseFormat(schema=msgspec.Raw(json.dumps(schema).encode()))
+
+    answer = await local.ask("Name a city", response_format=wish, sampling=Sampling(max_tokens=60))
+
+    found = json.loads(answer.text)
+    assert isinstance(found.pop("city"), str)
+    assert isinstance(found.pop("people"), int)
+    assert found == {}
+
+
+@pytest.mark.proves("local.bounded")
+async def test_a_prompt_over_the_context_is_refused_as_too_long(local: Local) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await local.ask("word " * 3000)
+
+    assert caught.value.kind is ProviderErrorKind.TOO_LARGE
+    assert caught.value.hint
+
+
+async def test_two_requests_are_answered_at_the_same_time(local: Local) -> None:
+    order: list[str] = []
+
+    async def read(name: str) -> None:
+        wish = Sampling(max_tokens=24)
+        request = local.request(f"{ENDLESS} {name}", sampling=wish, stream=True)
+        async for _event in local.provider.stream(request, local.model, Deadlines()):
+            order.append(name)
+
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.gather(read("one"), read("two"))
+
+    assert order != sorted(order)
+    assert order != sorted(order, reverse=True)
+
+
+@pytest.mark.proves("local.cancel")
+@pytest.mark.parametrize("stream", [True, False])
+async def test_cancelling_ends_the_generation_and_frees_the_slots(
+    local: Local, stream: bool
+) -> None:
+    """Two endless answers hold both slots; a third is only quick once they are gone."""
+    endless = [
+        asyncio.create_task(local.events(ENDLESS, stream=stream, sampling=Sampling()))
+        for _ in range(2)
+    ]
+    probe = local.provider.stream(
+        local.request(ENDLESS, stream=True), local.model, Deadlines()
+    )
+    first = asyncio.create_task(anext(aiter(probe)))
+    await asyncio.sleep(0.3)  # long enough for the two to be at work, far from their end
+    for task in endless:
+        task.cancel()
+    await asyncio.gather(*endless, return_exceptions=True)
+
+    async with asyncio.timeout(20):  # ten times what is needed; waiting them out takes longer
+        assert await first
+        await probe.aclose()
+        answer = await local.ask("hi", sampling=Sampling(max_tokens=2))
+
+    assert answer.usage is not None
+    assert answer.usage.output_tokens == 2
