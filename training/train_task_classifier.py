@@ -33,7 +33,7 @@ from ymera.core.task import TaskType  # noqa: E402 - runs from a checkout, insta
 from ymera.routing import features  # noqa: E402
 
 SEED = 20_261_122
-ROWS = 8_192
+ROWS = 16_384
 FOLDS = 5
 FILLINGS = 24
 """Prompts made of each template; a prompt written out counts as `COPIES`."""

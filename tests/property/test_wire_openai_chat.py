@@ -56,12 +56,14 @@ usages = st.builds(
     reasoning_tokens=st.integers(0, 10**6),
 )
 contents = st.lists(
-    st.builds(TextPart, words)
-    | st.builds(ImagePart, url=words, detail=st.none() | st.just("low")),
+    st.builds(TextPart, words) | st.builds(ImagePart, url=words, detail=st.none() | st.just("low")),
     max_size=3,
 ).map(tuple)
 messages = st.builds(
-    Message, role=st.sampled_from([Role.SYSTEM, Role.USER]), content=contents, name=st.none() | names
+    Message,
+    role=st.sampled_from([Role.SYSTEM, Role.USER]),
+    content=contents,
+    name=st.none() | names,
 ) | st.builds(
     Message,
     role=st.just(Role.ASSISTANT),

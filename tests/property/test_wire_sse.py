@@ -10,7 +10,9 @@ from ymera.core.errors import ProviderError
 from ymera.wire.sse import SSEParser, sse_event
 
 pieces = st.lists(
-    st.sampled_from([b"data: ", b"data:", b": note", b"event: x", b"a", b"\xc3\xa4", b"\xef\xbb\xbf"])
+    st.sampled_from(
+        [b"data: ", b"data:", b": note", b"event: x", b"a", b"\xc3\xa4", b"\xef\xbb\xbf"]
+    )
     | st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n", b"\r\n\r\n"]),
     max_size=30,
 ).map(b"".join)

@@ -270,20 +270,28 @@ class AnswerBuilder:
         """True while there is neither text nor a tool call."""
         return self.text_chars == 0 and not self._calls
 
-    def build(self) -> ChatAnswer:
-        """Return the answer.
+    def require_finish(self) -> FinishReason:
+        """Return why the model stopped.
 
         Raises:
             ProviderError: no `Finish` event came: the answer was cut.
         """
         if self.finish_reason is None:
             raise ProviderError(
-                "The model's answer ended before it was complete.",
+                "The model's answer was cut before it was complete.",
                 kind=ProviderErrorKind.TRANSIENT,
             )
+        return self.finish_reason
+
+    def build(self) -> ChatAnswer:
+        """Return the answer.
+
+        Raises:
+            ProviderError: no `Finish` event came: the answer was cut.
+        """
         return ChatAnswer(
             text=self.text,
-            finish_reason=self.finish_reason,
+            finish_reason=self.require_finish(),
             reasoning="".join(self._reasoning),
             tool_calls=tuple(_join(index, self._calls[index]) for index in sorted(self._calls)),
             usage=self.usage,

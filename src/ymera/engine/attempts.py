@@ -11,7 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
-from ymera.core.chat import AnswerBuilder, ChatEvent, ChatRequest, Finish, UsageReport
+from ymera.core.chat import (
+    AnswerBuilder,
+    ChatEvent,
+    ChatRequest,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind
 from ymera.core.model import Model
 from ymera.core.ports import ChatProvider, Deadlines
@@ -117,12 +124,19 @@ async def _read_head(events: AsyncIterator[ChatEvent], *, whole: bool) -> tuple[
     async for event in events:
         head.append(event)
         seen.add(event)
-        if not whole and not isinstance(event, Finish | UsageReport):
+        if not whole and _says_something(event):
             return tuple(head)
-    if seen.finish_reason is None:
-        raise ProviderError(
-            "The model's answer was cut before it was complete.", kind=ProviderErrorKind.TRANSIENT
-        )
+    seen.require_finish()
     if seen.is_empty:
         raise ProviderError("The model's answer is empty.", kind=ProviderErrorKind.BAD_ANSWER)
     return tuple(head)
+
+
+def _says_something(event: ChatEvent) -> bool:
+    match event:
+        case TextDelta() | ReasoningDelta():
+            return event.text != ""
+        case ToolCallDelta():
+            return True
+        case _:
+            return False

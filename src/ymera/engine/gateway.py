@@ -141,6 +141,7 @@ class Reply:
                 async for event in self._commitment.rest:
                     self.trace.passed(event)
                     yield event
+            self.trace.answer.require_finish()
         except BaseException as caught:
             error = caught
             raise

@@ -252,7 +252,7 @@ class _Pool:
                 )
         except TimeoutError as error:
             raise (late[1]() if late is not None else _unreachable(target, "timed out")) from error
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             raise _unreachable(target, _reason(error)) from error
         if connection.usable:
             self._all.add(connection)
@@ -300,13 +300,11 @@ def _unreachable(target: _Target, reason: str) -> ProviderError:
     )
 
 
-def _reason(error: OSError | UnicodeError) -> str:
+def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not valid ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return "the TLS handshake failed"
-    if isinstance(error, UnicodeError):
-        return "no valid host name"
     return (error.strerror or str(error) or type(error).__name__).rstrip(".")
 
 
@@ -315,7 +313,8 @@ def _target(url: str) -> _Target:
     parts = urlsplit(url)
     try:
         port = parts.port
-    except ValueError as error:
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:  # UnicodeError is one
         raise _bad_url(url) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise _bad_url(url)

@@ -51,9 +51,7 @@ def encoder(*, include_usage: bool = True) -> StreamEncoder:
 
 
 def payloads(sent: bytes) -> list[object]:
-    return [
-        "[DONE]" if data == b"[DONE]" else json.loads(data) for data in SSEParser().feed(sent)
-    ]
+    return ["[DONE]" if data == b"[DONE]" else json.loads(data) for data in SSEParser().feed(sent)]
 
 
 def chunk(finish_reason: str | None = None, **delta: object) -> dict[str, object]:

@@ -1,0 +1,181 @@
+"""The fallback loop: who is asked next, and when nobody is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.engine import Stage, ask
+from ymera.core.access import LOCAL_OWNER
+from ymera.core.chat import ChatAnswer, Finish, FinishReason, TextDelta
+from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind
+from ymera.testing.scripted import ScriptedAnswer, ScriptedProvider
+
+HELLO = ChatAnswer(text="Hello there", finish_reason=FinishReason.STOP)
+EMPTY = ChatAnswer(text="", finish_reason=FinishReason.STOP)
+
+
+def fails(kind: ProviderErrorKind = ProviderErrorKind.UPSTREAM_BUSY) -> ScriptedProvider:
+    return ScriptedProvider(answers=lambda _request, _model: ProviderError(f"{kind}", kind=kind))
+
+
+def says(*answers: object) -> ScriptedProvider:
+    return ScriptedProvider(answers=list(answers))  # type: ignore[arg-type]
+
+
+@pytest.mark.proves("engine.fallback")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ProviderErrorKind if kind is not ProviderErrorKind.MODERATION]
+)
+async def test_a_failure_before_the_first_delta_goes_on_to_the_next(
+    kind: ProviderErrorKind, stream: bool
+) -> None:
+    stage = Stage({"a": fails(kind), "b": says(HELLO)})
+    assert await stage.answer(ask(stream=stream)) == "Hello there"
+    (record,) = stage.records.seen
+    assert [(each.model_id, each.error_code) for each in record.attempts] == [
+        ("a/m", kind.value),
+        ("b/m", None),
+    ]
+    assert record.model_id == "b/m"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        EMPTY,
+        [],
+        [TextDelta("")],
+        ScriptedAnswer(
+            answer=HELLO,
+            error=ProviderError("x", kind=ProviderErrorKind.TRANSIENT),
+            deltas_before_error=0,
+        ),
+    ],
+    ids=["empty", "cut at once", "cut after nothing", "error at once"],
+)
+@pytest.mark.proves("engine.fallback")
+async def test_an_empty_or_cut_answer_is_a_failure(broken: object, stream: bool) -> None:
+    stage = Stage({"a": says(broken), "b": says(HELLO)})
+    assert await stage.answer(ask(stream=stream)) == "Hello there"
+
+
+@pytest.mark.proves("engine.fallback")
+async def test_a_plain_answer_that_breaks_half_way_is_replaced_whole() -> None:
+    half = ScriptedAnswer(
+        answer=HELLO,
+        error=ProviderError("cut", kind=ProviderErrorKind.TRANSIENT),
+        deltas_before_error=1,
+    )
+    cut = [TextDelta("Half an ans")]
+    stage = Stage({"a": says(half), "b": says(cut), "c": says(HELLO)})
+    assert await stage.answer() == "Hello there"
+    assert [each.error_code for each in stage.records.seen[0].attempts] == [
+        "transient",
+        "transient",
+        None,
+    ]
+
+
+async def test_a_moderated_request_is_not_tried_elsewhere() -> None:
+    spare = says(HELLO)
+    stage = Stage({"a": fails(ProviderErrorKind.MODERATION), "b": spare})
+    with pytest.raises(ProviderError) as caught:
+        await stage.answer()
+    assert caught.value.kind is ProviderErrorKind.MODERATION
+    assert spare.requests == []
+
+
+async def test_the_only_candidates_failure_is_raised_as_it_is() -> None:
+    with pytest.raises(ProviderError) as caught:
+        await Stage({"a": fails(ProviderErrorKind.AUTH)}).answer()
+    assert (caught.value.kind, caught.value.exit_code) == (ProviderErrorKind.AUTH, 4)
+
+
+async def test_when_all_fail_the_error_keeps_every_failure() -> None:
+    stage = Stage({"a": fails(ProviderErrorKind.QUOTA_DAY), "b": fails()})
+    with pytest.raises(NoRoute) as caught:
+        await stage.answer()
+    assert [each.kind for each in caught.value.failures] == [
+        ProviderErrorKind.QUOTA_DAY,
+        ProviderErrorKind.UPSTREAM_BUSY,
+    ]
+    assert "a/m, b/m" in caught.value.message
+
+
+async def test_a_stream_that_just_stops_is_an_error_and_no_end() -> None:
+    stage = Stage({"a": says([TextDelta("Half an ans")])})
+    reply = await stage.gateway().handle(ask(stream=True), LOCAL_OWNER)
+    with pytest.raises(ProviderError, match="cut"):
+        await reply.answer()
+    await asyncio.sleep(0)
+    assert stage.records.seen[0].error_code == "provider_error"
+
+
+async def test_an_answer_cut_by_its_length_with_no_text_is_no_answer() -> None:
+    stage = Stage({"a": says([Finish(FinishReason.LENGTH)]), "b": says(HELLO)})
+    assert await stage.answer() == "Hello there"
+
+
+@pytest.mark.proves("engine.concurrency")
+async def test_calls_over_the_limit_wait_their_turn() -> None:
+    running, peak, go = 0, 0, asyncio.Event()
+
+    async def hold(number: int) -> None:
+        nonlocal running, peak
+        if number == 0:
+            running += 1
+            peak = max(peak, running)
+            await go.wait()
+            running -= 1
+
+    gateway = Stage({"a": ScriptedProvider(delay=hold)}, max_concurrent=3).gateway()
+
+    async def one() -> str:
+        return (await (await gateway.handle(ask(), LOCAL_OWNER)).answer()).text
+
+    tasks = [asyncio.create_task(one()) for _ in range(200)]
+    while running < 3:
+        await asyncio.sleep(0)
+    go.set()
+    answers = await asyncio.wait_for(asyncio.gather(*tasks), 30)
+    assert len(answers) == 200
+    assert peak == 3
+
+
+@pytest.mark.proves("engine.concurrency")
+async def test_the_line_is_bounded_and_a_slot_is_given_back_after_a_failure() -> None:
+    go = asyncio.Event()
+
+    async def hold(_number: int) -> None:
+        await go.wait()
+
+    provider = ScriptedProvider(delay=hold)
+    gateway = Stage({"a": provider}, max_concurrent=1, max_waiting=2).gateway()
+    tasks = [asyncio.create_task(gateway.handle(ask(), LOCAL_OWNER)) for _ in range(3)]
+    while not provider.requests:
+        await asyncio.sleep(0)
+    with pytest.raises(NoRoute, match="waiting"):
+        await gateway.handle(ask(), LOCAL_OWNER)
+    tasks[1].cancel()
+    go.set()
+    assert (await (await tasks[0]).answer()).text
+    assert (await (await tasks[2]).answer()).text
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[1]
+
+
+def test_a_new_event_loop_starts_with_all_slots_free() -> None:
+    gateway = Stage({"a": ScriptedProvider()}, max_concurrent=1).gateway()
+
+    async def leave_one_open() -> None:
+        await gateway.handle(ask(stream=True), LOCAL_OWNER)
+
+    async def answer() -> str:
+        return (await (await gateway.handle(ask(), LOCAL_OWNER)).answer()).text
+
+    asyncio.run(leave_one_open())
+    assert asyncio.run(asyncio.wait_for(answer(), 10))
