@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ cuts = st.lists(st.integers(0, 200), max_size=10)
 
 def cut(sent: bytes, at: list[int]) -> list[bytes]:
     edges = [0, *sorted(min(place, len(sent)) for place in at), len(sent)]
-    return [sent[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [sent[start:end] for start, end in itertools.pairwise(edges)]
 
 
 @pytest.mark.proves("wire.any-chunking")

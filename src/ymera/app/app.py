@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,7 @@ class App:
 
     async def close(self) -> None:
         """End child processes and connections, write out records; may be used again after."""
+        await asyncio.sleep(0)  # records of replies that left just now reach the sinks
         if self._upstreams is not None:
             await self._upstreams.close()
         while self._retired:

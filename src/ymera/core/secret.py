@@ -25,6 +25,9 @@ class Secret:
     def __repr__(self) -> str:
         return f"Secret({_MASK})"
 
+    def __format__(self, spec: str) -> str:
+        return format(_MASK, spec)
+
     def __bool__(self) -> bool:
         return bool(self._value)
 

@@ -17,12 +17,14 @@ from ymera.core.errors import YmeraError
 from ymera.testing.faults import Fault, FaultAnswer, answer_for
 from ymera.testing.scripted import events_of, useful_echo
 from ymera.wire import openai_chat as wire
+from ymera.wire.sse import sse_event
 
 __all__ = ["Fault", "SeenRequest", "Simulator"]
 
 _BODY_LIMIT_BYTES = 64 * 1024 * 1024
 _HEAD_LIMIT_BYTES = 64 * 1024
 _CREATED = 1_760_000_000
+_DIED = b'{"error":{"message":"upstream died","code":502}}'
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 Answerer = Callable[[ChatRequest], ChatAnswer]
@@ -183,6 +185,8 @@ class Simulator:
             answer = msgspec.structs.replace(answer, usage=None)
         if request.stream:
             return await self._stream(request, answer, fault, writer)
+        if fault is Fault.ERROR_EVENT:
+            return await _send(writer, 200, _DIED)
         body = wire.encode_answer(answer, id="chatcmpl-sim", created=_CREATED, model=request.model)
         if fault in {Fault.STALL, Fault.CUT_MID_STREAM}:
             writer.write(_head(200, "application/json", len(body)) + body[: len(body) // 2])
@@ -215,7 +219,7 @@ class Simulator:
             if fault is Fault.CUT_MID_STREAM:
                 return False
             if fault is Fault.ERROR_EVENT:
-                _write_chunk(writer, b'data: {"error":{"message":"upstream died","code":502}}\n\n')
+                _write_chunk(writer, sse_event(_DIED))
                 break
         else:
             _write_chunk(writer, encoder.end())

@@ -244,18 +244,46 @@ async def test_a_body_larger_than_the_limit_is_refused(
             await response.read(LIMIT)
 
 
-async def test_a_slow_reader_bounds_what_is_held(transport: HttpTransport) -> None:
+async def test_a_slow_reader_holds_the_upstream_back(transport: HttpTransport) -> None:
+    all_sent = asyncio.Event()
+
     async def behave(call: Call) -> None:
-        await call.send(b"HTTP/1.1 200 OK\r\ncontent-length: 30000000\r\n\r\n")
-        for _ in range(30):
+        await call.send(b"HTTP/1.1 200 OK\r\ncontent-length: 60000000\r\n\r\n")
+        for _ in range(60):
             await call.send(b"x" * 1_000_000)
+        all_sent.set()
 
     async with asyncio.timeout(20), raw_server(behave) as server:
         response = await transport.post(server.url, {}, b"", SOON)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await all_sent.wait()
         sizes = [len(chunk) async for chunk in response.chunks()]
 
-    assert sum(sizes) == 30_000_000
+    assert sum(sizes) == 60_000_000
     assert max(sizes) < 2_000_000
+
+
+async def test_bytes_on_an_idle_connection_end_the_trust_in_it(transport: HttpTransport) -> None:
+    left = asyncio.Event()
+    answered = asyncio.Event()
+
+    async def behave(call: Call) -> bool:
+        await call.answer()
+        if call.connection == 1:
+            await answered.wait()
+            await call.send(b"HTTP/1.1 408 Bye\r\n\r\n")
+            await call.caller_left()
+            left.set()
+        return call.connection > 1
+
+    async with asyncio.timeout(5), raw_server(behave) as server:
+        await ask(transport, server.url)
+        answered.set()
+        await left.wait()
+        assert await ask(transport, server.url) == b"ok"
+
+    assert server.connections == 2
 
 
 async def test_two_hundred_requests_at_once_all_get_their_own_answer(
@@ -373,7 +401,7 @@ async def test_a_header_cannot_smuggle_another_one_in(transport: HttpTransport, 
 
 
 async def test_no_connection_is_an_error_of_the_provider(transport: HttpTransport) -> None:
-    with pytest.raises(ProviderError, match="No connection to 127.0.0.1:1") as caught:
+    with pytest.raises(ProviderError, match=r"No connection to 127\.0\.0\.1:1") as caught:
         await transport.post("http://127.0.0.1:1/x", {}, b"", SOON)
 
     assert caught.value.scope is ProviderErrorScope.PROVIDER

@@ -1,0 +1,1 @@
+"""How models are asked: the transport, hosts as rows, the embedded model."""

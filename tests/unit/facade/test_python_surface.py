@@ -1,0 +1,137 @@
+"""The library: the short way, its sync twin, and the document's names."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import core_services.ai_mcp.ai_orchestrator as document
+import core_services.ai_mcp.config.ai_config as document_config
+import pytest
+
+import ymera
+from tests.support.server import SCRIPTED
+from ymera.core.errors import InvalidRequest, NoRoute, UnknownModel
+from ymera.facade import ai_config, ai_orchestrator
+from ymera.facade.connect import SyncYmera, Ymera
+from ymera.facade.shared import forget_shared_app
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in SCRIPTED.items():
+        monkeypatch.setenv(name, value)
+    yield
+    asyncio.run(forget_shared_app())
+
+
+@pytest.mark.proves("python.connect")
+async def test_connect_gives_ask_stream_and_route() -> None:
+    async with ymera.connect() as ai:
+        answer = await ai.ask("Say hello", task_id="7")
+        assert (answer.success, answer.response, answer.task_id) == (
+            True,
+            "You asked: Say hello",
+            "7",
+        )
+        assert (answer.model, answer.provider, answer.cost) == ("stage/actor", "stage", Decimal(0))
+        pieces = [piece async for piece in ai.stream("Say hello")]
+        assert "".join(pieces) == "You asked: Say hello"
+        assert len(pieces) > 1
+        plan = ai.route("Translate this into French: hello")
+        assert plan.profile.type is ymera.TaskType.TRANSLATION
+        with pytest.raises(UnknownModel):
+            await ai.ask("hi", model="nope")
+        with pytest.raises(InvalidRequest, match="poetry"):
+            await ai.ask("hi", task_type="poetry")
+
+
+@pytest.mark.proves("python.sync-twin")
+def test_the_sync_twin_does_the_same() -> None:
+    with ymera.connect_sync() as ai:
+        assert ai.ask("Say hello").response == "You asked: Say hello"
+        assert "".join(ai.stream("Say hello")) == "You asked: Say hello"
+        first = next(iter(ai.stream("Say hello")))
+        assert first == "You"
+        assert ai.route("hi there").candidates[0].model.id == "stage/actor"
+        with pytest.raises(UnknownModel):
+            ai.ask("hi", model="nope")
+
+
+@pytest.mark.proves("python.sync-twin")
+@pytest.mark.parametrize("name", ["ask", "stream", "route"])
+def test_the_twins_have_the_same_arguments_and_words(name: str) -> None:
+    one, other = getattr(Ymera, name), getattr(SyncYmera, name)
+    assert inspect.signature(one).parameters == inspect.signature(other).parameters
+    assert inspect.getdoc(one) == inspect.getdoc(other)
+
+
+def test_the_twins_have_the_same_methods() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert public(Ymera) == public(SyncYmera)
+
+
+@pytest.mark.proves("python.quiet")
+async def test_the_library_prints_nothing_and_reads_no_dotenv(
+    capfd: pytest.CaptureFixture[str], clean_environment: Path
+) -> None:
+    (clean_environment / ".env").write_text("YMERA_NO_SUCH_SETTING=1\nGROQ_API_KEY=gsk_x\n")
+    async with ymera.connect() as ai:
+        await ai.ask("Say hello")
+        reasons = {e.model_id: e.reason.value for e in ai.route("hi").exclusions}
+    assert reasons["groq/openai/gpt-oss-120b"] == "no_key"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.proves("document.paths")
+def test_the_documents_paths_give_the_same_objects() -> None:
+    for theirs, ours in ((document, ai_orchestrator), (document_config, ai_config)):
+        for name in ours.__all__:
+            assert getattr(theirs, name) is getattr(ours, name)
+
+
+@pytest.mark.proves("document.orchestrator")
+async def test_execute_returns_what_the_document_says() -> None:
+    orchestrator = ymera.get_orchestrator()
+    await orchestrator.initialize()
+    result = await orchestrator.execute(
+        ymera.AIRequest(
+            "t1", ymera.TaskType.CHAT, ymera.TaskComplexity.SIMPLE, "Say hello", prefer_free=True
+        )
+    )
+    assert result.success
+    assert result.response == "You asked: Say hello"
+    assert result.cost == 0.0
+    assert (result.model, result.provider, result.task_id) == ("stage/actor", "stage", "t1")
+    assert result.usage is not None
+    assert result.latency_s >= 0
+    assert result.error is None
+    assert result.route is not None
+    assert result.route.candidates[0].model.id == "stage/actor"
+
+
+@pytest.mark.proves("document.orchestrator")
+async def test_execute_returns_failures_instead_of_raising(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("YMERA_PROVIDERS__STAGE__ENABLED", "false")
+    result = await ymera.get_orchestrator().execute(ymera.AIRequest(prompt="hi"))
+    assert not result.success
+    assert (result.response, result.cost, result.model) == ("", None, None)
+    assert isinstance(result.error, NoRoute)
+    assert result.request_id is not None
+
+
+@pytest.mark.proves("document.accessors")
+def test_the_accessor_initialises_itself_and_survives_a_new_event_loop() -> None:
+    async def ask() -> str:
+        return (await ymera.get_orchestrator().execute(ymera.AIRequest(prompt="hi"))).response
+
+    assert asyncio.run(ask()) == asyncio.run(ask()) == "You asked: hi"
+    assert ymera.get_orchestrator() is ymera.get_orchestrator()
+    assert ymera.AIOrchestrator() is not ymera.get_orchestrator()
