@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ssl
-import warnings
 import weakref
 from collections.abc import AsyncIterator, Mapping
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from ymera.core.errors import (
     ConfigError,
@@ -22,24 +18,10 @@ from ymera.core.errors import (
     ProviderErrorScope,
 )
 from ymera.core.ports import Deadlines
-from ymera.providers.http1 import Connection, Exchange, Late
+from ymera.providers.connections import Pool, Target, parse_target
+from ymera.providers.http1 import Exchange, Late
 
 __all__ = ["HttpResponse", "HttpTransport"]
-
-_KEEP_IDLE_S = 55.0
-_KEEP_IDLE_CONNECTIONS = 64
-
-
-class _Target(NamedTuple):
-    host: str
-    port: int
-    tls: bool
-    head: bytes
-    """Request line and the headers that are always the same."""
-
-    @property
-    def origin(self) -> tuple[str, int, bool]:
-        return self.host, self.port, self.tls
 
 
 class HttpTransport:
@@ -54,7 +36,7 @@ class HttpTransport:
     """
 
     def __init__(self) -> None:
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = (
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -67,7 +49,7 @@ class HttpTransport:
             ConfigError: the URL or a header cannot be sent.
             ProviderError: no connection, no answer in time, or no HTTP.
         """
-        target = _target(url)
+        target = parse_target(url)
         request = _request(target, headers, body)
         clock = _Clock(deadlines, asyncio.get_running_loop(), target.host)
         pool = self._pool()
@@ -80,7 +62,7 @@ class HttpTransport:
                 # Dropped by us (a deadline) or by them? Only the latter, untouched, is stale.
                 if not exchange.untouched or clock.expired:
                     raise
-        connection = await pool.open(target, clock)
+        connection = await pool.open(target, clock.connect())
         return await _answered(connection.send(request), clock)
 
     async def close(self) -> None:
@@ -97,7 +79,7 @@ class HttpTransport:
                 pool.forget()
         await asyncio.sleep(0)  # lets the transports of this loop finish closing
 
-    def _pool(self) -> _Pool:
+    def _pool(self) -> Pool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
@@ -105,7 +87,7 @@ class HttpTransport:
                 if other.is_closed():
                     old.forget()
                     del self._pools[other]
-            pool = self._pools[loop] = _Pool(loop)
+            pool = self._pools[loop] = Pool(loop)
         return pool
 
 
@@ -211,135 +193,7 @@ class _Clock:
         )
 
 
-class _Pool:
-    """The connections of one event loop; the one used last is reused first."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Weak, or the pool would keep its own key in the transport's table alive.
-        self._loop = weakref.ref(loop)
-        self._idle: dict[tuple[str, int, bool], list[Connection]] = {}
-        self._all: set[Connection] = set()
-        self._tls: ssl.SSLContext | None = None
-
-    def take(self, target: _Target) -> Connection | None:
-        """Return a kept connection that is still open and not older than upstreams allow."""
-        idle = self._idle.get(target.origin)
-        while idle:
-            connection = idle.pop()
-            fresh = connection.loop.time() - connection.idle_since < _KEEP_IDLE_S
-            if fresh and connection.usable:
-                return connection
-            connection.abort()
-        return None
-
-    async def open(self, target: _Target, clock: _Clock) -> Connection:
-        """Return a new connection.
-
-        Raises:
-            ProviderError: refused, unknown host, bad certificate, or too late.
-        """
-        loop = asyncio.get_running_loop()
-        free = functools.partial(self._keep, target.origin)
-
-        def make() -> Connection:
-            return Connection(loop, on_free=free, on_lost=self._lost)
-
-        late = clock.connect()
-        try:
-            async with asyncio.timeout_at(None if late is None else late[0]):
-                _, connection = await loop.create_connection(
-                    make, target.host, target.port, ssl=self._context() if target.tls else None
-                )
-        except TimeoutError as error:
-            raise (late[1]() if late is not None else _unreachable(target, "timed out")) from error
-        except OSError as error:
-            raise _unreachable(target, _reason(error)) from error
-        if connection.usable:
-            self._all.add(connection)
-        return connection
-
-    def close(self) -> None:
-        """Close every connection."""
-        for connection in list(self._all):
-            connection.abort()
-        self._idle.clear()
-
-    def forget(self) -> None:
-        """Let go of connections whose loop is closed already; nothing can be said to them."""
-        with warnings.catch_warnings():
-            # The sockets close as they are collected here, which asyncio would complain about.
-            warnings.simplefilter("ignore", ResourceWarning)
-            for connection in self._all:
-                connection.forget()
-            self._all.clear()
-            self._idle.clear()
-
-    def _keep(self, origin: tuple[str, int, bool], connection: Connection) -> None:
-        idle = self._idle.setdefault(origin, [])
-        if len(idle) < _KEEP_IDLE_CONNECTIONS:
-            idle.append(connection)
-        else:
-            connection.abort()
-
-    def _lost(self, connection: Connection) -> None:
-        self._all.discard(connection)
-
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
-
-
-def _unreachable(target: _Target, reason: str) -> ProviderError:
-    return ProviderError(
-        f"No connection to {target.host}:{target.port}: {reason}.",
-        kind=ProviderErrorKind.TRANSIENT,
-        scope=ProviderErrorScope.PROVIDER,
-        hint="Check the network, and that the server there is running.",
-    )
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not valid ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return "the TLS handshake failed"
-    return (error.strerror or str(error) or type(error).__name__).rstrip(".")
-
-
-@functools.lru_cache(maxsize=256)
-def _target(url: str) -> _Target:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-        (parts.hostname or "").encode("idna")
-    except ValueError as error:  # UnicodeError is one
-        raise _bad_url(url) from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
-        raise _bad_url(url)
-    path = parts.path or "/"
-    if parts.query:
-        path += "?" + parts.query
-    authority = parts.netloc
-    if not (path + authority).isascii() or not (path + authority).isprintable() or " " in path:
-        raise _bad_url(url)
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: ymera\r\n"
-        "accept-encoding: identity\r\n"
-    )
-    tls = parts.scheme == "https"
-    return _Target(parts.hostname, port or (443 if tls else 80), tls, head.encode())
-
-
-def _bad_url(url: str) -> ConfigError:
-    return ConfigError(
-        f"{url.partition('?')[0].rpartition('@')[2]!r} is no address that can be called.",
-        hint="Use http:// or https://, a host name, and neither user name nor spaces.",
-    )
-
-
-def _request(target: _Target, headers: Mapping[str, str], body: bytes) -> bytes:
+def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ConfigError(

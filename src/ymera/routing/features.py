@@ -45,8 +45,8 @@ def excerpt(text: str) -> str:
 def feature_ids(text: str, mask: int) -> set[int]:
     """Return the features present in `text`, each 0..`mask`.
 
-    Words, the first letters of words (a cheap stem, which also forgives typing errors), pairs of
-    neighbours, the opening words, and a length bucket.
+    Words, their first and last letters (a cheap stem, and the second half of compounds; both
+    forgive typing errors), pairs of neighbours, the opening words, and a length bucket.
 
     Args:
         text: any text; lone surrogates count as question marks.
@@ -60,12 +60,15 @@ def feature_ids(text: str, mask: int) -> set[int]:
     ids.update(
         crc32(word[:_STEM_BYTES], _STEM_SALT) & mask for word in words if len(word) >= _STEM_BYTES
     )
+    ids.update(
+        crc32(word[-_STEM_BYTES:], _END_SALT) & mask for word in words if len(word) > _STEM_BYTES
+    )
     ids.update(crc32(word, _LEAD_SALT) & mask for word in words[:_LEAD_TOKENS])
     length = sum(len(text) > step for step in _LENGTH_STEPS)
     ids.add(crc32(b"length %d" % length) & mask)
     return ids
 
 
-_START, _END, _STEM_SALT, _LEAD_SALT = (
-    crc32(name) for name in (b"<start>", b"<end>", b"<stem>", b"<lead>")
+_START, _END, _STEM_SALT, _END_SALT, _LEAD_SALT = (
+    crc32(name) for name in (b"<start>", b"<end>", b"<stem>", b"<ending>", b"<lead>")
 )

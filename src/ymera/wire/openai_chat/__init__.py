@@ -8,7 +8,8 @@ nothing above knows of it; what is written is what all of them and the official 
 from ymera.wire.openai_chat.answer import StreamDecoder, decode_answer
 from ymera.wire.openai_chat.errors import decode_error, encode_error
 from ymera.wire.openai_chat.reply import StreamEncoder, encode_answer, encode_model, encode_models
-from ymera.wire.openai_chat.request import decode_request, encode_request
+from ymera.wire.openai_chat.request import decode_request
+from ymera.wire.openai_chat.upstream_request import encode_request
 
 __all__ = [
     "StreamDecoder",

@@ -1,4 +1,4 @@
-"""Chat requests: from our callers, and to upstreams."""
+"""Chat requests from our callers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,12 @@ from ymera.core.chat import (
     ToolCall,
     ToolSpec,
 )
-from ymera.core.errors import InvalidRequest, RequestError, Unsupported
+from ymera.core.errors import InvalidRequest, Unsupported
 
-__all__ = ["decode_request", "encode_request"]
+__all__ = ["TOOL_CHOICES", "decode_request"]
 
 _ROLES = {role.value: role for role in Role} | {"developer": Role.SYSTEM}
-_CHOICES = ("auto", "none", "required")
-
-_NEVER_FORWARDED = frozenset(
-    {"api_base", "api_key", "base_url", "fallbacks", "models", "plugins", "provider", "route"}
-    | {"service_tier", "transforms", "web_search_options"}
-)
-"""Unknown fields with which a caller could make the upstream use another model or address than
-the one that was routed to, or buy an extra on the owner's key."""
+TOOL_CHOICES = ("auto", "none", "required")
 
 _REFUSED = {"audio": "audio output", "functions": "the old `functions` field"}
 
@@ -276,8 +269,8 @@ def _tool_choice(wire: str | _Chosen | None, tools: Sequence[ToolSpec]) -> str |
         if all(tool.name != name for tool in tools):
             raise _invalid("tool_choice", f"names {name!r}.", "Choose one of `tools`.")
         return name
-    if wire is not None and wire not in _CHOICES:
-        raise _invalid("tool_choice", f"is {wire!r}.", f"Use one of: {', '.join(_CHOICES)}.")
+    if wire is not None and wire not in TOOL_CHOICES:
+        raise _invalid("tool_choice", f"is {wire!r}.", f"Use one of: {', '.join(TOOL_CHOICES)}.")
     return wire
 
 
@@ -295,114 +288,3 @@ def _response_format(wire: _Format | None) -> ResponseFormat | None:
     if wire.json_schema is None or schema is None:
         raise _invalid(f"{param}.schema", "is missing.", "Send a JSON Schema.")
     return ResponseFormat(schema=schema, name=wire.json_schema.name, strict=wire.json_schema.strict)
-
-
-# --- to an upstream --------------------------------------------------------------------------
-
-
-def encode_request(request: ChatRequest, upstream_model: str) -> bytes:
-    """Return the body that asks an upstream.
-
-    Args:
-        request: what to ask.
-        upstream_model: the exact id the upstream knows the model by.
-
-    Raises:
-        InvalidRequest: a string holds half of a surrogate pair, so it has no UTF-8 form.
-    """
-    sampling = request.sampling
-    fields: dict[str, object] = {
-        "model": upstream_model,
-        "messages": [_wire_message(message) for message in request.messages],
-    }
-    optional: dict[str, object] = {
-        "tools": [_wire_tool(tool) for tool in request.tools] or None,
-        "tool_choice": _wire_tool_choice(request.tool_choice),
-        "response_format": _wire_format(request.response_format),
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "stop": sampling.stop or None,
-        "seed": sampling.seed,
-        "stream": request.stream or None,
-        # Always, whatever the caller asked for: what an answer used has to be known.
-        "stream_options": {"include_usage": True} if request.stream else None,
-    }
-    fields |= {name: value for name, value in optional.items() if value is not None}
-    for name, raw in request.extra.items():
-        if name not in _NEVER_FORWARDED:
-            fields.setdefault(name, raw)
-    try:
-        return msgspec.json.encode(fields)
-    except UnicodeEncodeError as error:
-        raise _not_unicode() from error
-
-
-def _not_unicode() -> RequestError:
-    return InvalidRequest(
-        "The request holds text that is not valid Unicode (half of a surrogate pair).",
-        hint="Remove or re-encode the broken characters.",
-    )
-
-
-def _wire_message(message: Message) -> dict[str, object]:
-    wire: dict[str, object] = {"role": message.role, "content": _wire_content(message)}
-    if message.tool_calls:
-        wire["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        wire["tool_call_id"] = message.tool_call_id
-    if message.name is not None:
-        wire["name"] = message.name
-    return wire
-
-
-def _wire_content(message: Message) -> object:
-    match message.content:
-        case ():
-            return None if message.tool_calls else ""
-        case (TextPart(text=text),):  # some hosts refuse a list where text would do
-            return text
-        case parts:
-            return [_wire_part(part) for part in parts]
-
-
-def _wire_part(part: Part) -> dict[str, object]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": _present(("url", part.url), ("detail", part.detail))}
-
-
-def _present(*pairs: tuple[str, object]) -> dict[str, object]:
-    return {name: value for name, value in pairs if value is not None}
-
-
-def _wire_tool(tool: ToolSpec) -> dict[str, object]:
-    function = _present(
-        ("name", tool.name),
-        ("description", tool.description),
-        ("parameters", tool.parameters),
-        ("strict", tool.strict),
-    )
-    return {"type": "function", "function": function}
-
-
-def _wire_tool_choice(choice: str | None) -> object:
-    if choice is None or choice in _CHOICES:
-        return choice
-    return {"type": "function", "function": {"name": choice}}
-
-
-def _wire_format(wanted: ResponseFormat | None) -> object:
-    if wanted is None:
-        return None
-    if wanted.schema is None:
-        return {"type": "json_object"}
-    schema = _present(("name", wanted.name), ("strict", wanted.strict), ("schema", wanted.schema))
-    return {"type": "json_schema", "json_schema": schema}

@@ -1,0 +1,126 @@
+"""Chat requests to upstreams."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ymera.core.chat import ChatRequest, Message, Part, ResponseFormat, TextPart, ToolSpec
+from ymera.core.errors import InvalidRequest, RequestError
+from ymera.wire.openai_chat.request import TOOL_CHOICES
+
+__all__ = ["encode_request"]
+
+_NEVER_FORWARDED = frozenset(
+    {"api_base", "api_key", "base_url", "fallbacks", "models", "plugins", "provider", "route"}
+    | {"service_tier", "transforms", "web_search_options"}
+)
+"""Unknown fields with which a caller could make the upstream use another model or address than
+the one that was routed to, or buy an extra on the owner's key."""
+
+
+def encode_request(request: ChatRequest, upstream_model: str) -> bytes:
+    """Return the body that asks an upstream.
+
+    Args:
+        request: what to ask.
+        upstream_model: the exact id the upstream knows the model by.
+
+    Raises:
+        InvalidRequest: a string holds half of a surrogate pair, so it has no UTF-8 form.
+    """
+    sampling = request.sampling
+    fields: dict[str, object] = {
+        "model": upstream_model,
+        "messages": [_wire_message(message) for message in request.messages],
+    }
+    optional: dict[str, object] = {
+        "tools": [_wire_tool(tool) for tool in request.tools] or None,
+        "tool_choice": _wire_tool_choice(request.tool_choice),
+        "response_format": _wire_format(request.response_format),
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop": sampling.stop or None,
+        "seed": sampling.seed,
+        "stream": request.stream or None,
+        # Always, whatever the caller asked for: what an answer used has to be known.
+        "stream_options": {"include_usage": True} if request.stream else None,
+    }
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    for name, raw in request.extra.items():
+        if name not in _NEVER_FORWARDED:
+            fields.setdefault(name, raw)
+    try:
+        return msgspec.json.encode(fields)
+    except UnicodeEncodeError as error:
+        raise _not_unicode() from error
+
+
+def _not_unicode() -> RequestError:
+    return InvalidRequest(
+        "The request holds text that is not valid Unicode (half of a surrogate pair).",
+        hint="Remove or re-encode the broken characters.",
+    )
+
+
+def _wire_message(message: Message) -> dict[str, object]:
+    wire: dict[str, object] = {"role": message.role, "content": _wire_content(message)}
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        wire["name"] = message.name
+    return wire
+
+
+def _wire_content(message: Message) -> object:
+    match message.content:
+        case ():
+            return None if message.tool_calls else ""
+        case (TextPart(text=text),):  # some hosts refuse a list where text would do
+            return text
+        case parts:
+            return [_wire_part(part) for part in parts]
+
+
+def _wire_part(part: Part) -> dict[str, object]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": _present(("url", part.url), ("detail", part.detail))}
+
+
+def _present(*pairs: tuple[str, object]) -> dict[str, object]:
+    return {name: value for name, value in pairs if value is not None}
+
+
+def _wire_tool(tool: ToolSpec) -> dict[str, object]:
+    function = _present(
+        ("name", tool.name),
+        ("description", tool.description),
+        ("parameters", tool.parameters),
+        ("strict", tool.strict),
+    )
+    return {"type": "function", "function": function}
+
+
+def _wire_tool_choice(choice: str | None) -> object:
+    if choice is None or choice in TOOL_CHOICES:
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def _wire_format(wanted: ResponseFormat | None) -> object:
+    if wanted is None:
+        return None
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    schema = _present(("name", wanted.name), ("strict", wanted.strict), ("schema", wanted.schema))
+    return {"type": "json_schema", "json_schema": schema}
