@@ -100,7 +100,7 @@ class TestSecurity:
     @not_built_yet
     def test_rate_limiting(self) -> None:
         """Test rate limiting"""
-        from core_services.ai_mcp.security.security_manager import get_security_manager  # type: ignore[import-untyped]  # not built yet
+        from core_services.ai_mcp.security.security_manager import get_security_manager
 
         security = get_security_manager()
 
@@ -152,7 +152,7 @@ class TestRealWorldTasks:
         # Planning: Fast model
         # Research: MCP-enhanced  # noqa: ERA001 - the document's words
         # Analysis: High-quality model
-        from core_services.ai_mcp.multi_model_executor import get_multi_model_executor  # type: ignore[import-untyped]  # not built yet
+        from core_services.ai_mcp.multi_model_executor import get_multi_model_executor
 
         result = await get_multi_model_executor().execute_with_multi_model(
             agent_name="analysis_agent",

@@ -45,7 +45,7 @@ def test_a_killed_model_ends_one_answer_with_an_error_and_the_next_one_works(
             for _ in stream:
                 pass
         again = client.chat.completions.create(**ask, max_tokens=8)  # type: ignore[call-overload]
-        assert [chunk for chunk in again][-1].choices[0].finish_reason == "length"
+        assert list(again)[-1].choices[0].finish_reason == "length"
         (new_child,) = children_of(server.process.pid)
     assert new_child != child
     assert server.process.poll() is None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+
 from tests.support.server import SCRIPTED, RunningServer, serving
 
 pytestmark = pytest.mark.proves("server.openai-sdk")
@@ -44,7 +45,9 @@ def test_it_streams_piece_by_piece_with_usage(client: openai.OpenAI) -> None:
             stream_options={"include_usage": True},
         )
     )
-    pieces = [c.choices[0].delta.content for c in chunks if c.choices and c.choices[0].delta.content]
+    pieces = [
+        c.choices[0].delta.content for c in chunks if c.choices and c.choices[0].delta.content
+    ]
     assert "".join(pieces) == "You asked: Say hello"
     assert len(pieces) > 1
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
@@ -73,9 +76,7 @@ def test_its_errors_are_the_sdks_own(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("no-such-model")
     with pytest.raises(openai.BadRequestError, match="empty"):
-        client.chat.completions.create(
-            model="auto", messages=[{"role": "user", "content": "  "}]
-        )
+        client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "  "}])
 
 
 @pytest.mark.proves("server.headers")

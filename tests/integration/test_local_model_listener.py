@@ -67,9 +67,7 @@ def test_with_the_key_it_answers_under_the_files_name(child: LocalProcess) -> No
 
 @pytest.mark.proves("local.port-locked")
 @pytest.mark.parametrize("headers", [{}, FOREIGN, {"Authorization": "Bearer guessed"}])
-def test_without_the_key_nothing_is_answered(
-    child: LocalProcess, headers: dict[str, str]
-) -> None:
+def test_without_the_key_nothing_is_answered(child: LocalProcess, headers: dict[str, str]) -> None:
     status, _headers, body = call(child, "POST", _chat(child), headers)
 
     assert status == 401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,10 +43,14 @@ def open_session() -> Iterator[Session]:
 
     app = App.create()
     with asyncio.Runner() as runner:
+        run: Callable[[Coroutine[Any, Any, None]], None] = runner.run
         try:
             yield Session(app, runner)
+        except KeyboardInterrupt:
+            run = asyncio.run  # it may have hit the runner's loop anywhere: take a new one
+            raise
         finally:
-            runner.run(app.close())
+            run(app.close())
 
 
 def read_prompt(argument: str | None, *, max_chars: int) -> str:

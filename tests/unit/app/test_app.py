@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -195,7 +194,7 @@ def test_a_model_that_appears_on_disk_is_taken_in(
     model_id = "local/smollm2-135m"
     assert app.snapshot().availability[model_id][0] is ExclusionReason.NOT_PULLED
     for file in small_model_dir.iterdir():
-        os.symlink(file.resolve(), empty / file.name)
+        (empty / file.name).symlink_to(file.resolve())
     app.reload()
     assert model_id not in app.snapshot().availability
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.support.command_line import CommandLine, Result, run_process
+from ymera.cli.main import main
 
 
 @pytest.mark.proves("cli.ask", "cli.streams-apart")
@@ -158,8 +159,6 @@ def test_a_bug_is_one_line_without_a_traceback(
     assert result.code == 1
     assert result.err.splitlines()[0] == "Error: Ymera met a bug: ZeroDivisionError: oh"
     with pytest.raises(ZeroDivisionError):
-        from ymera.cli.main import main
-
         main(["--traceback", "hi"])
 
 
@@ -190,5 +189,3 @@ def test_a_pipe_gets_no_colour() -> None:
     done = run_process("ask", "hi", "--model", "nope")
     assert done.returncode == 2
     assert b"\x1b" not in done.stderr
-
-

@@ -166,9 +166,7 @@ def test_doctor_fails_without_a_model_and_prints_the_fix(bare: CommandLine) -> N
 
 
 @pytest.mark.proves("cli.doctor")
-def test_doctor_tells_of_a_damaged_record_store(
-    ymera: CommandLine, tmp_path: Path
-) -> None:
+def test_doctor_tells_of_a_damaged_record_store(ymera: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "records.sqlite3").write_bytes(b"no database at all" * 100)
     result = ymera("doctor")
@@ -177,9 +175,7 @@ def test_doctor_tells_of_a_damaged_record_store(
 
 
 @pytest.mark.proves("cli.doctor")
-def test_doctor_warns_of_a_port_in_use(
-    ymera: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_warns_of_a_port_in_use(ymera: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -202,6 +198,6 @@ def test_a_port_in_use_is_named(ymera: CommandLine) -> None:
 
 @pytest.mark.proves("server.loopback-only", "cli.exit-codes")
 def test_serving_others_without_access_keys_is_refused(ymera: CommandLine) -> None:
-    result = ymera("serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - what is refused
+    result = ymera("serve", "--host", "0.0.0.0", "--port", "0")
     assert (result.code, result.out) == (2, "")
     assert "loopback only" in result.err

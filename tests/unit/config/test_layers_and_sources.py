@@ -65,7 +65,9 @@ def test_layers_merge_setting_by_setting_and_each_remembers_its_source(
         cwd / "config/ai_config_development.json", '{"security": {"rate_limit_per_hour": 5}}'
     )
     user = write(user_dir / "config.toml", "[models]\nprefer_free = false\nmax_retries = 1")
-    project = write(cwd / "ymera.toml", "[models]\nmax_retries = 2\n[providers.mine]\nenabled = false")
+    project = write(
+        cwd / "ymera.toml", "[models]\nmax_retries = 2\n[providers.mine]\nenabled = false"
+    )
     environ = {"YMERA_BUDGET__MAX_USD_PER_REQUEST": "0.05"}
     loaded = load(cwd, user_dir, environ, flags={"server.port": "9000"})
     expected = Settings.model_validate(

@@ -25,9 +25,7 @@ from ymera.core.usage import Price, Usage, cost_usd
 prices = st.one_of(st.none(), st.decimals(0, 1000, places=4))
 usages = st.one_of(
     st.none(),
-    st.builds(
-        Usage, input_tokens=st.integers(0, 10**9), output_tokens=st.integers(0, 10**9)
-    ),
+    st.builds(Usage, input_tokens=st.integers(0, 10**9), output_tokens=st.integers(0, 10**9)),
 )
 
 

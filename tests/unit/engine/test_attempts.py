@@ -122,13 +122,16 @@ async def test_an_answer_cut_by_its_length_with_no_text_is_no_answer() -> None:
 
 @pytest.mark.proves("engine.concurrency")
 async def test_calls_over_the_limit_wait_their_turn() -> None:
-    running, peak, go = 0, 0, asyncio.Event()
+    running, peak = 0, 0
+    full, go = asyncio.Event(), asyncio.Event()
 
     async def hold(number: int) -> None:
         nonlocal running, peak
         if number == 0:
             running += 1
             peak = max(peak, running)
+            if running == 3:
+                full.set()
             await go.wait()
             running -= 1
 
@@ -138,8 +141,7 @@ async def test_calls_over_the_limit_wait_their_turn() -> None:
         return (await (await gateway.handle(ask(), LOCAL_OWNER)).answer()).text
 
     tasks = [asyncio.create_task(one()) for _ in range(200)]
-    while running < 3:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(full.wait(), 10)
     go.set()
     answers = await asyncio.wait_for(asyncio.gather(*tasks), 30)
     assert len(answers) == 200
@@ -148,16 +150,15 @@ async def test_calls_over_the_limit_wait_their_turn() -> None:
 
 @pytest.mark.proves("engine.concurrency")
 async def test_the_line_is_bounded_and_a_slot_is_given_back_after_a_failure() -> None:
-    go = asyncio.Event()
+    reached, go = asyncio.Event(), asyncio.Event()
 
     async def hold(_number: int) -> None:
+        reached.set()
         await go.wait()
 
-    provider = ScriptedProvider(delay=hold)
-    gateway = Stage({"a": provider}, max_concurrent=1, max_waiting=2).gateway()
+    gateway = Stage({"a": ScriptedProvider(delay=hold)}, max_concurrent=1, max_waiting=2).gateway()
     tasks = [asyncio.create_task(gateway.handle(ask(), LOCAL_OWNER)) for _ in range(3)]
-    while not provider.requests:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(reached.wait(), 10)
     with pytest.raises(NoRoute, match="waiting"):
         await gateway.handle(ask(), LOCAL_OWNER)
     tasks[1].cancel()

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import core_services.ai_mcp.ai_orchestrator as document
-import core_services.ai_mcp.config.ai_config as document_config
 import pytest
 
+import core_services.ai_mcp.ai_orchestrator as document
+import core_services.ai_mcp.config.ai_config as document_config
 import ymera
 from tests.support.server import SCRIPTED
 from ymera.core.errors import InvalidRequest, NoRoute, UnknownModel

@@ -116,8 +116,12 @@ def test_a_child_that_does_not_stop_is_killed(stub: Stub, monkeypatch: pytest.Mo
 
 @pytest.mark.proves("local.crash-isolated")
 def test_last_words_tell_the_signal_and_the_end_of_stderr_without_paths(stub: Stub) -> None:
-    said = "\\n".join(["0.01.2 E early", *["0.01.3 E noise"] * 3, "0.01.4 E failed /models/tiny.gguf"])
-    process = stub.launch(f"import sys\nprint('{said}', file=sys.stderr)\n" + textwrap.dedent(READY))
+    said = "\\n".join(
+        ["0.01.2 E early", *["0.01.3 E noise"] * 3, "0.01.4 E failed /models/tiny.gguf"]
+    )
+    process = stub.launch(
+        f"import sys\nprint('{said}', file=sys.stderr)\n" + textwrap.dedent(READY)
+    )
 
     os.kill(process.pid, signal.SIGKILL)
 
@@ -128,7 +132,9 @@ def test_last_words_tell_the_signal_and_the_end_of_stderr_without_paths(stub: St
 
 
 def test_a_flood_on_stderr_is_read_and_bounded(stub: Stub) -> None:
-    process = stub.launch("import sys\nsys.stderr.write('x' * 1_000_000)\n" + textwrap.dedent(READY))
+    process = stub.launch(
+        "import sys\nsys.stderr.write('x' * 1_000_000)\n" + textwrap.dedent(READY)
+    )
 
     process.stop()
 
@@ -139,7 +145,10 @@ def test_a_flood_on_stderr_is_read_and_bounded(stub: Stub) -> None:
     ("program", "sentence"),
     [
         ('print(\'{"error": "no such thing"}\'); raise SystemExit(1)', "no such thing; it ended"),
-        ("raise SystemExit('bad file')", "could not be started: it ended with exit code 1; bad file"),
+        (
+            "raise SystemExit('bad file')",
+            "could not be started: it ended with exit code 1; bad file",
+        ),
         ("import os; os.kill(os.getpid(), 11)", "it was ended by SIGSEGV"),
         ("import os; os.kill(os.getpid(), 40)", "it was ended by signal 40"),
     ],
@@ -154,7 +163,9 @@ def test_a_child_that_fails_to_start_tells_why(stub: Stub, program: str, sentenc
 
 
 def test_a_child_that_is_silent_is_given_up_and_gone(stub: Stub) -> None:
-    program = "import os, time\nopen(__file__ + '.pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    program = (
+        "import os, time\nopen(__file__ + '.pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    )
 
     with pytest.raises(ProviderError, match=r"was not loaded within 2 seconds"):
         stub.launch(program, LocalSettings(start_timeout_s=2.0))

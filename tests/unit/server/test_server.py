@@ -40,9 +40,7 @@ def chat(text: str = "hi", **more: object) -> bytes:
     return msgspec.json.encode({"model": "auto", "messages": messages, **more})
 
 
-async def post(
-    client: Client, body: bytes, headers: dict[str, str] | None = None
-) -> Answer:
+async def post(client: Client, body: bytes, headers: dict[str, str] | None = None) -> Answer:
     return await client.send("POST", "/v1/chat/completions", body, headers)
 
 

@@ -30,57 +30,58 @@ def raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(json.dumps(value).encode())
 
 
+EVERYTHING: dict[str, object] = {
+    "model": "auto",
+    "messages": [
+        {"role": "developer", "content": "be brief"},
+        {
+            "role": "user",
+            "name": "ann",
+            "content": [
+                {"type": "text", "text": "what is this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+                {"type": "image_url", "image_url": "https://example.com/i.png"},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": "add", "arguments": '{"a":1}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "2"},
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "function": {"name": "add", "description": "d", "parameters": {"type": "object"}},
+        }
+    ],
+    "tool_choice": {"type": "function", "function": {"name": "add"}},
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "r", "strict": True, "schema": {"type": "object"}},
+    },
+    "max_completion_tokens": 100,
+    "temperature": 0.2,
+    "top_p": 1,
+    "stop": "END",
+    "seed": 7,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "n": 1,
+    "logit_bias": {"1": 2},
+}
+
+
 @pytest.mark.proves("wire.openai-round-trip")
 def test_every_field_of_a_request_is_understood() -> None:
-    sent = {
-        "model": "auto",
-        "messages": [
-            {"role": "developer", "content": "be brief"},
-            {
-                "role": "user",
-                "name": "ann",
-                "content": [
-                    {"type": "text", "text": "what is this?"},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
-                    {"type": "image_url", "image_url": "https://example.com/i.png"},
-                ],
-            },
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [
-                    {
-                        "id": "call_1",
-                        "type": "function",
-                        "function": {"name": "add", "arguments": '{"a":1}'},
-                    }
-                ],
-            },
-            {"role": "tool", "tool_call_id": "call_1", "content": "2"},
-        ],
-        "tools": [
-            {
-                "type": "function",
-                "function": {"name": "add", "description": "d", "parameters": {"type": "object"}},
-            }
-        ],
-        "tool_choice": {"type": "function", "function": {"name": "add"}},
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "r", "strict": True, "schema": {"type": "object"}},
-        },
-        "max_completion_tokens": 100,
-        "temperature": 0.2,
-        "top_p": 1,
-        "stop": "END",
-        "seed": 7,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "n": 1,
-        "logit_bias": {"1": 2},
-    }
-
-    assert decode_request(json.dumps(sent).encode()) == ChatRequest(
+    assert decode_request(json.dumps(EVERYTHING).encode()) == ChatRequest(
         model="auto",
         messages=(
             Message(role=Role.SYSTEM, content=(TextPart("be brief"),)),
