@@ -138,7 +138,7 @@ def own_examples(fold: int | None, held: bool) -> list[Example]:
 
 def benchmark_examples(directory: Path, split: str) -> list[Example]:
     """Return rows of the permissively licensed benchmarks, evenly over the benchmarks."""
-    import pyarrow.parquet as parquet  # noqa: PLC0415 - only with --data
+    from pyarrow import parquet  # only with --data
 
     examples = []
     taken: Counter[str] = Counter()
@@ -283,7 +283,10 @@ def measure(extra: list[Example]) -> float:
     logits, target = np.concatenate(held_logits), labels(held_examples)
     report("held out (prompts, templates and fillings never trained on)", held_examples, logits)
     temperature = best_temperature(logits, target)
-    before, after = calibration_error(logits, target), calibration_error(logits / temperature, target)
+    before, after = (
+        calibration_error(logits, target),
+        calibration_error(logits / temperature, target),
+    )
     print(f"temperature {temperature:.2f}: calibration error {before:.3f} -> {after:.3f}")
     return temperature
 

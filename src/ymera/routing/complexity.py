@@ -5,7 +5,7 @@ clear sign and the caller's default holds (the user's document: medium).
 
 | sign | points |
 |---|---|
-| kind of task: greetings, translations and actions are light; research and code analysis heavy | -1..+1 |
+| chat, translation and actions are light; research, reasoning and code analysis heavy | -1 / +1 |
 | up to 8 words / 150 words and more / 600 and more | -1 / +1 / +2 |
 | a word of wide scope ("codebase", "architecture", "end-to-end", "prove") | +2 each, at most 4 |
 | a word of small scope ("hello", "simple", "one-liner") | -1 each, at most 2 |

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from ymera.core.chat import ChatRequest, ImagePart, Message, TextPart
 from ymera.core.task import TaskComplexity, TaskType
 
@@ -99,6 +101,6 @@ def _message_tokens(message: Message) -> int:
     return total
 
 
-def _json_tokens(raw: object) -> int:
+def _json_tokens(raw: msgspec.Raw | None) -> int:
     """JSON takes about 3 bytes a token."""
-    return 0 if raw is None else math.ceil(len(memoryview(raw)) / 3)  # type: ignore[arg-type]
+    return 0 if raw is None else math.ceil(len(memoryview(raw)) / 3)

@@ -52,16 +52,27 @@ def explain_no_route(plan: RoutePlan) -> tuple[str, str]:
     left_out = [each for each in plan.exclusions if each.reason is not ExclusionReason.NOT_ASKED]
     if not left_out:
         return "There is no model to ask.", "`ymera catalog check` tells what the catalogue holds."
-    first = {each.reason: each for each in reversed(left_out)}
-    way_out = next((first[reason] for reason in _WAYS_OUT if reason in first), left_out[0])
+    chosen = _most_telling(left_out)
+    way_out = next((chosen[reason] for reason in _WAYS_OUT if reason in chosen), left_out[0])
     if plan.policy.only_model is not None:
         return f"{plan.policy.only_model} cannot serve this: {left_out[0].detail}", _hint(way_out)
     counts = Counter(each.reason for each in left_out)
     reasons = ", ".join(f"{count} {_WORDS[reason]}" for reason, count in counts.most_common())
     hint = _hint(way_out)
-    if way_out.reason is ExclusionReason.NOT_PULLED and ExclusionReason.NO_KEY in first:
-        hint += f" A stronger one: {_hint(first[ExclusionReason.NO_KEY])}"
+    if way_out.reason is ExclusionReason.NOT_PULLED and ExclusionReason.NO_KEY in chosen:
+        hint += f" A stronger one: {_hint(chosen[ExclusionReason.NO_KEY])}"
     return f"No model can serve this now: {reasons}.", hint
+
+
+def _most_telling(left_out: list[Exclusion]) -> dict[ExclusionReason, Exclusion]:
+    """Return one exclusion per reason: the one whose remedy would free most models."""
+    frequency = Counter(each.detail for each in left_out)
+    chosen: dict[ExclusionReason, Exclusion] = {}
+    for each in left_out:
+        known = chosen.get(each.reason)
+        if known is None or frequency[each.detail] > frequency[known.detail]:
+            chosen[each.reason] = each
+    return chosen
 
 
 def _hint(exclusion: Exclusion) -> str:

@@ -7,6 +7,7 @@ platforms or Python versions. CRC-32 (RFC 1952) of UTF-8 bytes is such a hash; `
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from zlib import crc32
 
 __all__ = ["HEAD_CHARS", "TAIL_CHARS", "VERSION", "excerpt", "feature_ids"]
@@ -56,7 +57,7 @@ def feature_ids(text: str, mask: int) -> set[int]:
     words = [b"0" if token.isdigit() else token for token in tokens]
     hashes = [_START, *map(crc32, words), _END]
     ids = {value & mask for value in hashes}
-    ids.update((left * 31 + right) & mask for left, right in zip(hashes, hashes[1:], strict=False))
+    ids.update((left * 31 + right) & mask for left, right in pairwise(hashes))
     ids.update(
         crc32(word[:_STEM_BYTES], _STEM_SALT) & mask for word in words if len(word) >= _STEM_BYTES
     )

@@ -123,10 +123,10 @@ def reason_of(place: int, candidate: Candidate, profile: TaskProfile, *, alone: 
     facts = _facts(model, profile)
     if alone:
         return f"Only model that can be asked now: {facts}."
-    free = "free " if model.free.may_auto_route else ""
+    kind = "free" if model.free.may_auto_route else "paid"
     if place == 1:
-        return f"Best {free}model here for {profile.type}: {facts}."
-    return f"Number {place} for {profile.type}, {free}asked if those before fail: {facts}."
+        return f"Best {kind} model here for {profile.type}: {facts}."
+    return f"Number {place} for {profile.type}, {kind}: {facts}."
 
 
 def _facts(model: Model, profile: TaskProfile) -> str:
