@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import ssl
 import warnings
 import weakref
@@ -88,13 +89,17 @@ class Pool:
 
     def forget(self) -> None:
         """Let go of connections whose loop is closed already; nothing can be said to them."""
+        if not self._all:
+            return
+        for connection in self._all:
+            connection.forget()
+        self._all.clear()
+        self._idle.clear()
         with warnings.catch_warnings():
-            # The sockets close as they are collected here, which asyncio would complain about.
+            # asyncio's transports refer to themselves: their sockets close when the collector
+            # comes by. Now, and without the complaint that nobody could have prevented.
             warnings.simplefilter("ignore", ResourceWarning)
-            for connection in self._all:
-                connection.forget()
-            self._all.clear()
-            self._idle.clear()
+            gc.collect()
 
     def _keep(self, origin: tuple[str, int, bool], connection: Connection) -> None:
         idle = self._idle.setdefault(origin, [])

@@ -132,12 +132,18 @@ class LocalProvider:
 
 
 def _bound(request: ChatRequest, model: Model, context_tokens: int) -> ChatRequest:
-    """Make decoding greedy unless sampling was asked for, and bound the answer."""
+    """Make decoding greedy unless sampling was asked for, and bound the answer.
+
+    The child is asked to stream in any case: llama.cpp notices that the caller of a plain answer
+    has left only while no other slot is writing.
+    """
     asked = request.sampling
     sampled = asked.temperature is not None or asked.top_p is not None
     bounds = (asked.max_tokens, model.max_output, model.context_window, context_tokens)
     return msgspec.structs.replace(
         request,
+        stream=True,
+        include_usage=True,
         sampling=Sampling(
             temperature=asked.temperature if sampled else 0.0,
             top_p=asked.top_p,

@@ -144,6 +144,17 @@ async def test_an_answer_comes_from_the_child_with_its_key(local: Setup) -> None
     assert local.network.headers["authorization"] == "Bearer key"
 
 
+@pytest.mark.proves("local.cancel")
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_child_always_streams_so_that_a_cancelled_answer_ends(
+    local: Setup, stream: bool
+) -> None:
+    await local.ask(stream=stream)
+
+    assert local.network.body["stream"] is True
+    assert local.network.body["stream_options"] == {"include_usage": True}
+
+
 async def test_time_limits_are_those_of_embedded_models_not_of_hosted_ones(local: Setup) -> None:
     await local.ask()
 
