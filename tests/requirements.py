@@ -112,6 +112,10 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     # --- routing, first form
     R("routing.classify", "part 1, build", "Task type and complexity are inferred from the prompt when they are omitted."),
     R("routing.classify-speed", "part 1, build", "Classifying 500 characters takes under 0.3 ms."),
+    R("routing.classify-accuracy", "part 1, build", "At least 90% of hand-written prompts never trained on get the right task type."),
+    R("routing.task-model", "part 1, build", "The shipped weights are the recorded ones, and a broken or foreign file is refused with its fault."),
+    R("routing.needs", "part 1, build", "No candidate misses a capability or the privacy the request needs."),
+    R("routing.offline-refuge", "own promise", "The last of several places is kept for an embedded model, so that a machine without network answers."),
     R("routing.exclusions", "part 1, build", "Every model that is not a candidate is listed with its reason."),
     R("routing.limits", "part 1, build", "Per-minute and per-day limits exclude a model the estimated request does not fit."),
     R("routing.free-first", "part 1, build", "Free candidates rank before paid ones."),

@@ -60,7 +60,7 @@ BENCHMARK_TYPES = {
     "commonsense": TaskType.QUESTION_ANSWERING,
 }
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
 

@@ -82,12 +82,16 @@ async def test_a_child_killed_mid_answer_ends_that_answer_and_the_next_one_works
     transport = HttpTransport()
     supervisor = LocalSupervisor(SETTINGS, launch=launch)
     provider = LocalProvider("local", models_dir, transport, SETTINGS, supervisor=supervisor)
-    stream = provider.stream(request_to(model, "Count from 1 to 10000.", 400), model, Deadlines())
-    try:
+
+    async def kill_at_the_first_word() -> None:
+        request = request_to(model, "Count from 1 to 10000.", 400)
         async with asyncio.timeout(WAIT_S):
-            with pytest.raises(ProviderError, match=r"stopped in the middle.*SIGKILL") as caught:
-                async for _event in stream:
-                    os.kill(children[0].pid, signal.SIGKILL)
+            async for _event in provider.stream(request, model, Deadlines()):
+                os.kill(children[0].pid, signal.SIGKILL)
+
+    try:
+        with pytest.raises(ProviderError, match=r"stopped in the middle.*SIGKILL") as caught:
+            await kill_at_the_first_word()
         assert caught.value.kind is ProviderErrorKind.TRANSIENT
         assert caught.value.retryable
 

@@ -44,8 +44,8 @@ __all__ = [
 
 KeyPath = tuple[str, ...]
 
-ENV_PREFIX: str = Settings.model_config.get("env_prefix") or ""
-_SEPARATOR: str = Settings.model_config.get("env_nested_delimiter") or ""
+ENV_PREFIX = "YMERA_"
+_SEPARATOR = "__"
 
 _WORDS = {
     "1": True, "true": True, "yes": True, "on": True,

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
-from typing_extensions import override  # a dependency of pydantic; typing has it from 3.12
 
 from ymera.config.keys import Leaf, Node, Section, Table, find
 from ymera.config.schema import Settings
@@ -29,7 +28,6 @@ _TOP_LEVEL = "Top level"
 class _WithoutTitles(GenerateJsonSchema):
     """Leaves out titles that only repeat a field's name."""
 
-    @override
     def field_title_should_be_set(self, schema: core_schema.CoreSchema) -> bool:
         return False
 

@@ -15,8 +15,6 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from typing_extensions import override  # a dependency of pydantic; typing has it from 3.12
 
 from ymera.config.types import (
     Directory,
@@ -245,7 +243,7 @@ class ProviderSettings(_Section):
     enabled: bool = Field(True, description="false takes the host out of every choice.")
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All settings, read by `ymera.config.load_settings`.
 
     Made directly, `Settings()` is the defaults: it reads neither files nor the environment.
@@ -255,14 +253,7 @@ class Settings(BaseSettings):
             `load_settings` turns it into a `ConfigError`.
     """
 
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        env_prefix="YMERA_",
-        env_nested_delimiter="__",
-        title="Ymera settings",
-    )
+    model_config = ConfigDict(title="Ymera settings")
 
     models: ModelSettings = ModelSettings()
     security: SecuritySettings = SecuritySettings()
@@ -284,16 +275,3 @@ class Settings(BaseSettings):
         description="Data directory; null is an existing ./_data, else the platform's directory "
         "for user data. Takes effect at the next start.",
     )
-
-    @classmethod
-    @override
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments only: layers that remember their sources are `ymera.config.load`'s."""
-        return (init_settings,)

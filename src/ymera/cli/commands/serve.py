@@ -22,12 +22,13 @@ def command(host: str | None, port: int | None) -> None:
     from ymera.monitoring.logging import configure_logging
     from ymera.server.run import bind, serve
 
-    configure_logging()
     app = App.create()
     settings = app.settings.server
     listener = bind(
         settings.host if host is None else host, settings.port if port is None else port
     )
+
+    configure_logging()
 
     def ready(url: str) -> None:
         note(f"Ymera listens on {url} (OpenAI base URL: {url}/v1). Ctrl-C stops it.")
