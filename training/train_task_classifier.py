@@ -138,7 +138,7 @@ def own_examples(fold: int | None, held: bool) -> list[Example]:
 
 def benchmark_examples(directory: Path, split: str) -> list[Example]:
     """Return rows of the permissively licensed benchmarks, evenly over the benchmarks."""
-    from pyarrow import parquet  # only with --data
+    from pyarrow import parquet  # type: ignore[import-not-found]  # only with --data
 
     examples = []
     taken: Counter[str] = Counter()
@@ -207,7 +207,8 @@ class Matrix:
 def softmax(logits: Floats) -> Floats:
     """Return probabilities, row by row."""
     powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    total: Floats = powers.sum(axis=1, keepdims=True)
+    return powers / total
 
 
 def labels(examples: list[Example]) -> Ints:
@@ -225,8 +226,8 @@ def train(examples: list[Example]) -> tuple[Floats, Floats]:
     share = np.where(own, 1.0, 0.5) / np.bincount(target[own], minlength=len(TYPES))[target]
     share = (share / share.sum()).astype(np.float32)[:, None]
     wanted = np.eye(len(TYPES), dtype=np.float32)[target] * (1 - SMOOTHING) + SMOOTHING / len(TYPES)
-    weights = np.zeros((ROWS, len(TYPES)), np.float32)
-    bias = np.zeros(len(TYPES), np.float32)
+    weights: Floats = np.zeros((ROWS, len(TYPES)), np.float32)
+    bias: Floats = np.zeros(len(TYPES), np.float32)
     mean, spread = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(1, STEPS + 1):
         errors = (softmax(matrix.times(weights) + bias) - wanted) * share
@@ -295,7 +296,7 @@ def model_bytes(weights: Floats, bias: Floats, temperature: float) -> bytes:
     """Return the weights file: a JSON line, then signed bytes row by row."""
     limit = float(np.quantile(np.abs(weights[weights != 0]), 0.9995))
     scale = limit / 127
-    table = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8).tobytes()
+    table: bytes = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8).tobytes()
     header = {
         "format": "ymera-task-model/1",
         "features_version": features.VERSION,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ymera.config.schema import Settings
 from ymera.core.model import Model, Provider, ProviderKind
 from ymera.core.route import ExclusionReason
 from ymera.providers.hosts import why_not_callable
+from ymera.providers.local import is_runnable
 from ymera.providers.pull import is_pulled
 
 __all__ = ["Unavailable", "pulled_models", "unavailable_models"]
@@ -68,7 +68,7 @@ def _provider_problem(
 def _embedded_problem(settings: Settings) -> Unavailable | None:
     if not settings.local.enabled:
         return ExclusionReason.NOT_CALLABLE, "Embedded models are switched off by local.enabled."
-    if importlib.util.find_spec("xllamacpp") is None:
+    if not is_runnable():
         return (
             ExclusionReason.NOT_CALLABLE,
             "Embedded models need the package xllamacpp: pip install 'ymera[local]'.",

@@ -127,8 +127,8 @@ class TaskClassifier:
         ]
         top = max(logits)
         powers = [exp(value - top) for value in logits]
-        total = sum(powers)
-        return {task: power / total for task, power in zip(self._types, powers, strict=True)}
+        whole = sum(powers)
+        return {task: power / whole for task, power in zip(self._types, powers, strict=True)}
 
 
 def _problem(header: ModelHeader, table: bytes) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import socket
@@ -17,6 +16,7 @@ from ymera.catalog.check import Level
 from ymera.catalog.check import check as check_catalog
 from ymera.core.errors import YmeraError
 from ymera.core.model import ModelKind, ProviderKind
+from ymera.providers.local import is_runnable
 
 __all__ = ["CheckResult", "Health", "examine"]
 
@@ -112,7 +112,7 @@ def _audit(app: App) -> CheckResult:
 
 
 def _embedded_runtime(app: App) -> CheckResult:
-    if importlib.util.find_spec("xllamacpp") is None:
+    if not is_runnable():
         fix = "pip install 'ymera[local]'"
         return _warning("embedded runtime", "xllamacpp is not installed", fix)
     return _ok("embedded runtime", "xllamacpp is installed")

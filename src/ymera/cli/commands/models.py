@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -90,9 +92,18 @@ def show(name: str, as_json: bool) -> None:
 
 @command.command(name="pull")
 @click.argument("name", required=False)
-def pull_model(name: str | None) -> None:
-    """Fetch the embedded model NAME (default: local.model) and check its SHA-256."""
-    from ymera.providers.pull import is_pulled, pull
+@click.option(
+    "--sources",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Other places for the same bytes, by SHA-256 (docs/local-models.md).",
+)
+def pull_model(name: str | None, sources: Path | None) -> None:
+    """Fetch the embedded model NAME (default: local.model) and check its SHA-256.
+
+    HF_ENDPOINT names another hub than the official one.
+    """
+    from ymera.providers.pull import OFFICIAL_HUB, is_pulled, pull, with_source_from
 
     with open_session() as session:
         app = session.app
@@ -100,9 +111,12 @@ def pull_model(name: str | None) -> None:
         if is_pulled(weights, app.models_dir):
             note(f"{model.id} is on this machine already.")
             return
+        if sources is not None:
+            weights = with_source_from(weights, sources)
         note(f"Fetching {model.id} ({weights.licence}) from {weights.source}")
         with _progress_bar() as progress:
-            path = pull(weights, app.models_dir, progress=progress)
+            hub_url = os.environ.get("HF_ENDPOINT") or OFFICIAL_HUB
+            path = pull(weights, app.models_dir, progress=progress, hub_url=hub_url)
         note(f"Ready: {path}")
 
 
