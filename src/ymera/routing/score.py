@@ -70,7 +70,7 @@ def quality_of(model: Model, profile: TaskProfile) -> float:
     0.03 * (billions of parameters)^0.55, at most 0.5; 0.3 when the name tells no size. Models
     named for code get half as much again for code.
     """
-    key = quality_key(profile)
+    key = _quality_key(profile)
     rated = model.quality
     if not rated:
         return _prior(model.id, key == "code")
@@ -81,7 +81,7 @@ def quality_of(model: Model, profile: TaskProfile) -> float:
     return share * rated.get(key, general) + (1 - share) * general
 
 
-def quality_key(profile: TaskProfile) -> str:
+def _quality_key(profile: TaskProfile) -> str:
     """Return the Arena category that speaks for this task."""
     key = QUALITY_KEYS[profile.type]
     long = profile.est_input_tokens > _LONG_PROMPT_TOKENS
@@ -130,7 +130,7 @@ def reason_of(place: int, candidate: Candidate, profile: TaskProfile, *, alone: 
 
 
 def _facts(model: Model, profile: TaskProfile) -> str:
-    key = quality_key(profile)
+    key = _quality_key(profile)
     if key in model.quality:
         quality = f"Arena {key} {model.quality[key]:.2f}"
     elif model.quality:
