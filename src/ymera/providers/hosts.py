@@ -98,7 +98,7 @@ def connect_host(
     """
     host = resolve_host(provider, environ, consent=True)
     if not isinstance(host, Host):
-        raise ConfigError(host[1], hint="`ymera providers list` shows what each provider needs.")
+        raise ConfigError(host[1], hint="`ymera models list --all` says what each host needs.")
     return OpenAIChatProvider(host.provider_id, host.base_url, host.headers(), transport)
 
 

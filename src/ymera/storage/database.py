@@ -81,7 +81,7 @@ class Database:
                 if cursor is None:
                     raise InvalidRequest(
                         f"No request has the id '{before_id}'.",
-                        hint="`ymera logs` lists the ids that are stored.",
+                        hint="Start with the newest page, or name the id of a stored request.",
                         param="before_id",
                     )
                 query = query.where(requests.c.seq < cursor)

@@ -1,4 +1,4 @@
-"""The store of request records: what `ymera logs` and `ymera stats` read."""
+"""The store of request records: read back newest first."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _MAX_SENTENCE_CHARS = 1_000
 
 
 class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One request without its bodies: what `ymera logs` lists and `ymera stats` adds up.
+    """One request without its bodies: what a list shows and totals add up.
 
     Attributes:
         id: request id.

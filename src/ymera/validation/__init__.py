@@ -1,1 +1,1 @@
-"""What `ymera doctor` (this installation) and later `ymera validate` run."""
+"""What `ymera doctor` (this installation) runs."""

@@ -55,11 +55,10 @@ def test_refused_credentials_have_their_own_exit_code() -> None:
 
 @pytest.mark.proves("core.task-types")
 def test_the_task_types_are_the_documented_ones() -> None:
-    assert (
-        list(TaskType)
-        == (
-            "text_generation chat code_generation code_analysis reasoning question_answering research "
-            "data_analysis database_query documentation summarization translation tool_use vision"
-        ).split()
+    words = (
+        "text_generation chat code_generation code_analysis reasoning question_answering"
+        " research data_analysis database_query documentation summarization translation"
+        " tool_use vision"
     )
+    assert list(TaskType) == words.split()
     assert list(TaskComplexity) == ["simple", "medium", "complex"]
