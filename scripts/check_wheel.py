@@ -24,7 +24,7 @@ def check_names(names: set[str], source: Path) -> Iterator[str]:
             yield f"does not belong in a wheel: {name}"
     for name in sorted(_source_names(source) - names):
         yield f"missing: {name}"
-    for name in ("ymera/py.typed", "core_services/ai_mcp/__init__.py"):
+    for name in ("ymera/py.typed", "core_services/ai_mcp/ai_orchestrator.py"):
         if name not in names:
             yield f"missing: {name}"
     if "core_services/__init__.py" in names:
