@@ -163,6 +163,19 @@ def test_every_model_is_a_candidate_or_excluded_and_never_both(
     assert len(found.candidates) <= policy.max_candidates
 
 
+@pytest.mark.proves("routing.pure")
+@given(profile=profiles, snapshot=snapshots, policy=policies())
+def test_a_plan_that_explains_nothing_asks_the_same_models(
+    profile: TaskProfile, snapshot: Snapshot, policy: RoutePolicy
+) -> None:
+    full, quick = (plan(profile, snapshot, policy, explain=each) for each in (True, False))
+    assert quick.candidates == full.candidates
+    assert set(quick.exclusions) <= set(full.exclusions)
+    left_out = {exclusion.model_id for exclusion in quick.exclusions}
+    assert left_out.isdisjoint(snapshot.availability)
+
+
+
 @pytest.mark.proves("routing.nothing-left")
 @given(found=plans)
 def test_a_plan_can_always_be_explained(found: RoutePlan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -95,14 +95,13 @@ class Stage:
     store_text: bool = False
     free: bool = True
     exclusions: tuple[Exclusion, ...] = ()
-    route: Callable[[ChatRequest], RoutePlan] | None = None
 
     def gateway(self) -> Gateway:
         """Return the gateway."""
         return Gateway(
             limiter=HourlyRateLimiter(self.rate_limit, now=self.time.clock().now),
             guards=[SizeGuard(self.max_input_length)],
-            router=self.route or (lambda _request: self.plan()),
+            router=self._route,
             attempts=Attempts(
                 provider_for=lambda wanted: self.providers[wanted.provider],
                 deadlines_for=lambda _model, _stream: Deadlines(),
@@ -124,6 +123,10 @@ class Stage:
             ),
             exclusions=self.exclusions,
         )
+
+    def _route(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
+        del request, explain
+        return self.plan()
 
     async def answer(
         self, request: ChatRequest | None = None, principal: Principal = LOCAL_OWNER

@@ -81,7 +81,11 @@ class Exclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoutePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What will be asked, in order, and what will not, with reasons."""
+    """What will be asked, in order, and what will not, with reasons.
+
+    A plan made to explain has every model of the catalogue in it; one made to be carried out only
+    those that can be called at all.
+    """
 
     profile: TaskProfile
     policy: RoutePolicy

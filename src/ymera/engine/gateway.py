@@ -14,6 +14,7 @@ from ymera.core.errors import NoRoute, YmeraError
 from ymera.core.ports import EventSink, InputGuard, RateLimiter
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
+from ymera.engine.router import Routes
 from ymera.engine.trace import Clock, RequestTrace
 from ymera.routing.plan import explain_no_route
 
@@ -44,7 +45,7 @@ class Gateway:
         *,
         limiter: RateLimiter,
         guards: Sequence[InputGuard],
-        router: Callable[[ChatRequest], RoutePlan],
+        router: Routes,
         attempts: Attempts,
         sinks: Sequence[EventSink],
         clock: Clock,
@@ -79,10 +80,9 @@ class Gateway:
         try:
             self._limiter.admit(principal)
             request = self._pass_guards(request)
-            trace.plan = plan = self.route(request)
+            trace.plan = plan = self._router(request, explain=False)
             if not plan.candidates:
-                message, hint = explain_no_route(plan)
-                raise NoRoute(message, exclusions=plan.exclusions, hint=hint)
+                raise self._no_route(request)
             commitment = await self._attempts.commit(request, plan, trace)
         except BaseException as error:
             self._finish(trace, error)
@@ -90,8 +90,13 @@ class Gateway:
         return Reply(trace, commitment, self._finish)
 
     def route(self, request: ChatRequest) -> RoutePlan:
-        """Return what would be asked and why, without asking."""
-        return self._router(request)
+        """Return what would be asked and why, and why not the others; asks nothing."""
+        return self._router(request, explain=True)
+
+    def _no_route(self, request: ChatRequest) -> NoRoute:
+        plan = self.route(request)
+        message, hint = explain_no_route(plan)
+        return NoRoute(message, exclusions=plan.exclusions, hint=hint)
 
     def _pass_guards(self, request: ChatRequest) -> ChatRequest:
         for guard in self._guards:

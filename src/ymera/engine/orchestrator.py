@@ -76,7 +76,8 @@ class AIResponse:
         usage: tokens; None when the upstream did not say.
         latency_s: seconds until the last token.
         error: why not; None on success.
-        route: what was considered; None when refused before routing.
+        route: what was asked and what else could have been; `AIOrchestrator.route` also says why
+            not the rest of the catalogue. None when refused before routing.
         request_id: name of the stored record.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from ymera.catalog.catalog import Catalog
 from ymera.core.chat import ChatRequest
@@ -14,7 +15,14 @@ from ymera.routing.plan import Snapshot, plan
 from ymera.routing.policies import ALIASES, policy_for
 from ymera.routing.profile import profile
 
-__all__ = ["Router"]
+__all__ = ["Router", "Routes"]
+
+
+class Routes(Protocol):
+    """What the gateway asks: `Router`, or a test's own."""
+
+    def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
+        """Return the plan."""
 
 
 class Router:
@@ -49,15 +57,19 @@ class Router:
         self._max_cost_usd = max_cost_usd
         self._max_retries = max_retries
 
-    def __call__(self, request: ChatRequest) -> RoutePlan:
+    def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
         """Return the plan; no candidates is a valid plan.
+
+        Args:
+            request: what to route.
+            explain: whether to say of every model why it is left out (see `routing.plan`).
 
         Raises:
             UnknownModel: the request names no model, alias or agent of ours.
         """
         policy = self._policy(request)
         task = profile(request, self._classifier, self._default_complexity)
-        return plan(task, self._snapshot(), policy)
+        return plan(task, self._snapshot(), policy, explain=explain)
 
     def _policy(self, request: ChatRequest) -> RoutePolicy:
         prefer_free = self._prefer_free and request.hints.prefer_free

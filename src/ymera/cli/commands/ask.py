@@ -14,6 +14,7 @@ from ymera.cli.task_options import task_options
 
 if TYPE_CHECKING:
     from ymera.app import App
+    from ymera.core.route import RoutePlan
     from ymera.engine.orchestrator import AIRequest, AIResponse
 
 __all__ = ["command"]
@@ -48,16 +49,17 @@ def command(
             task_type=task_type,
             complexity=complexity,
         )
-        live = sys.stdout.isatty() if stream is None else stream
-        if live and not as_json:
-            session.run(_print_live(app, request, explain=explain))
-        else:
-            response = session.run(app.orchestrator.ask(request))
-            _print_whole(response, as_json=as_json)
-            _print_notes(app, response, explain=explain)
+        live = not as_json and (sys.stdout.isatty() if stream is None else stream)
+        answering = _print_live(app, request) if live else app.orchestrator.ask(request)
+        response = session.run(answering)
+        plan = app.orchestrator.route(request) if explain or as_json else None
+        if not live:
+            _print_whole(response, plan if as_json else None)
+        _print_notes(app, response, plan if explain else None)
 
 
-async def _print_live(app: App, request: AIRequest, *, explain: bool) -> None:
+async def _print_live(app: App, request: AIRequest) -> AIResponse:
+    """Print the answer as it is written; return the facts about it."""
     from contextlib import aclosing
 
     from ymera.core.chat import TextDelta
@@ -69,11 +71,12 @@ async def _print_live(app: App, request: AIRequest, *, explain: bool) -> None:
             if isinstance(event, TextDelta):
                 click.echo(event.text, nl=False)
     click.echo()
-    _print_notes(app, response_of(request, reply), explain=explain)
+    return response_of(request, reply)
 
 
-def _print_whole(response: AIResponse, *, as_json: bool) -> None:
-    if not as_json:
+def _print_whole(response: AIResponse, plan: RoutePlan | None) -> None:
+    """Print the answer: its text, or with a plan one JSON object."""
+    if plan is None:
         click.echo(response.response)
         return
     from ymera.cli.explain import plan_json
@@ -87,16 +90,17 @@ def _print_whole(response: AIResponse, *, as_json: bool) -> None:
             "usage": response.usage,
             "latency_s": round(response.latency_s, 3),
             "request_id": response.request_id,
-            "route": plan_json(response.route) if response.route else None,
+            "route": plan_json(plan),
         }
     )
 
 
-def _print_notes(app: App, response: AIResponse, *, explain: bool) -> None:
-    if explain and response.route is not None:
+def _print_notes(app: App, response: AIResponse, plan: RoutePlan | None) -> None:
+    """Say on stderr which model answered and why, and how to get a better one."""
+    if plan is not None:
         from ymera.cli.explain import plan_lines
 
-        for line in plan_lines(response.route):
+        for line in plan_lines(plan):
             note(line)
         note(
             f"Answered by {response.model} in {response.latency_s:.1f} s, "
