@@ -213,7 +213,7 @@ def test_a_stranger_or_a_missing_file_in_the_wheel_is_found(tmp_path: Path) -> N
         "ymera/__init__.py",
         "ymera/py.typed",
         "ymera/data/prices.json",
-        "core_services/ai_mcp/__init__.py",
+        "core_services/ai_mcp/ai_orchestrator.py",
     }
     for name in names:
         write(tmp_path / name, "")

@@ -76,9 +76,9 @@ async def serve(
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     host, port = listener.getsockname()[:2]
-    server = _Uvicorn(config)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    server = _Uvicorn(config, lambda: on_ready(url))
     async with _reloading(app):
-        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await server.serve(sockets=[listener])
     return server.stopped_by
 
@@ -86,7 +86,15 @@ async def serve(
 class _Uvicorn(uvicorn.Server):
     """Uvicorn that returns after a signal instead of raising it again, so that the app closes."""
 
-    stopped_by: signal.Signals | None = None
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self.stopped_by: signal.Signals | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell; signals are caught by now."""
+        await super().startup(sockets)
+        self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
