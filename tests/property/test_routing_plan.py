@@ -175,7 +175,6 @@ def test_a_plan_that_explains_nothing_asks_the_same_models(
     assert left_out.isdisjoint(snapshot.availability)
 
 
-
 @pytest.mark.proves("routing.nothing-left")
 @given(found=plans)
 def test_a_plan_can_always_be_explained(found: RoutePlan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,14 @@ from ymera.core.model import Model
 from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import RoutePlan
 
-__all__ = ["Clock", "RequestTrace"]
+__all__ = ["Clock", "RequestTrace", "new_request_id"]
+
+_ID_BYTES = 12
+
+
+def new_request_id() -> str:
+    """Return a name for one request, unique for all practical purposes."""
+    return f"req_{os.urandom(_ID_BYTES).hex()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +63,7 @@ class RequestTrace:
     ttft_s: float | None = None
 
     def __post_init__(self) -> None:
-        self.id = self.id or f"req_{uuid.uuid4().hex}"
+        self.id = self.id or new_request_id()
         hints = self.request.hints
         self.store_text = self.store_text and not (hints.private or hints.no_store)
         self.answer = AnswerBuilder(keep_text=self.store_text)

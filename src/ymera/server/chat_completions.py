@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -12,6 +11,7 @@ from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import ProviderError, YmeraError
 from ymera.engine.gateway import Gateway, Reply
+from ymera.engine.trace import new_request_id
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (
     ClientGone,
@@ -42,7 +42,7 @@ class ChatCompletions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a client that goes away cancels the upstream call."""
-        request_id = f"req_{uuid.uuid4().hex}"
+        request_id = new_request_id()
         try:
             body = await read_body(scope, receive, self._max_body_bytes())
             request = with_header_hints(openai_chat.decode_request(body), scope["headers"])
@@ -52,17 +52,14 @@ class ChatCompletions:
             error.request_id = request_id
             await respond_error(send, error)
             return
-        work = asyncio.ensure_future(self._answer(request, request_id, send))
-        gone = asyncio.ensure_future(_disconnected(receive))
+        watcher = asyncio.ensure_future(_cancel_when_gone(receive, asyncio.current_task()))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await self._answer(request, request_id, send)
+        except asyncio.CancelledError:
+            if not watcher.done():
+                raise  # not the client: the server stops
         finally:
-            gone.cancel()
-            if not work.done():
-                work.cancel()
-        await asyncio.wait({work})
-        if not work.cancelled():
-            work.result()
+            watcher.cancel()
 
     async def _answer(self, request: ChatRequest, request_id: str, send: Send) -> None:
         try:
@@ -76,9 +73,11 @@ class ChatCompletions:
         await _send_events(reply, send)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    if serving is not None:
+        serving.cancel()
 
 
 async def _send_whole(reply: Reply, send: Send) -> None:

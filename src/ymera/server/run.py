@@ -70,6 +70,7 @@ async def serve(
         lifespan="off",
         access_log=False,
         log_config=None,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
