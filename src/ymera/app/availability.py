@@ -56,7 +56,7 @@ def _provider_problem(
             return None
         case ProviderKind.LOCAL if own is None:
             return (
-                ExclusionReason.NO_CONSENT,
+                ExclusionReason.NOT_CALLABLE,
                 f"{provider.name} would be a server of your own: if it runs, say so with "
                 f"providers.{provider.id}.enabled = true.",
             )

@@ -77,7 +77,7 @@ def _with_default_command(args: list[str]) -> list[str]:
     if not rest or rest[0] in _BY_NAME:
         return args
     word = rest[0]
-    if len(rest) == 1 and " " not in word and not word.startswith("-"):
+    if " " not in word and not word.startswith("-"):
         near = [name for name in _BY_NAME if _edits(word.lower(), name) <= _NEAR]
         if near:
             raise click.UsageError(

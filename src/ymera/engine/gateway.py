@@ -79,7 +79,7 @@ class Gateway:
         )
         try:
             self._limiter.admit(principal)
-            request = self._pass_guards(request)
+            trace.request = request = self._pass_guards(request)
             trace.plan = plan = self._router(request, explain=False)
             if not plan.candidates:
                 raise self._no_route(request)
@@ -114,7 +114,10 @@ class Gateway:
 
 
 class Reply:
-    """An answer on its way: read it once, with `events()` or `answer()`, or `discard()` it."""
+    """An answer on its way: read it at once and once, with `events()` or `answer()`.
+
+    It holds an upstream call; reading (to the end, or by closing the iterator) gives that back.
+    """
 
     def __init__(
         self,
@@ -125,11 +128,6 @@ class Reply:
         self.trace = trace
         self._commitment = commitment
         self._finish = finish
-
-    async def discard(self) -> None:
-        """Cancel the answer unread: the caller went away before the first event."""
-        await self._commitment.resources.aclose()
-        self._finish(self.trace, asyncio.CancelledError())
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
         """Yield the answer as it comes; closing the iterator cancels the upstream call.

@@ -55,7 +55,10 @@ def explain_no_route(plan: RoutePlan) -> tuple[str, str]:
     chosen = _most_telling(left_out)
     way_out = next((chosen[reason] for reason in _WAYS_OUT if reason in chosen), left_out[0])
     if plan.policy.only_model is not None:
-        return f"{plan.policy.only_model} cannot serve this: {left_out[0].detail}", _hint(way_out)
+        hint = _hint(way_out)
+        if hint == left_out[0].detail:  # said already
+            hint = "Or name another model: `ymera models` lists them, `auto` chooses by itself."
+        return f"{plan.policy.only_model} cannot serve this: {left_out[0].detail}", hint
     counts = Counter(each.reason for each in left_out)
     reasons = ", ".join(f"{count} {_WORDS[reason]}" for reason, count in counts.most_common())
     hint = _hint(way_out)

@@ -61,6 +61,6 @@ class Server:
         if settings is not self._origins_for:  # the configuration was reloaded
             self._origins_for = settings
             self._origins = OriginPolicy(
-                hosts=settings.allowed_hosts, origins=settings.allowed_origins
+                hosts=(settings.host, *settings.allowed_hosts), origins=settings.allowed_origins
             )
         return self._origins

@@ -16,6 +16,7 @@ from ymera.server.hints import with_header_hints
 from ymera.server.http import (
     ClientGone,
     Header,
+    Message,
     Receive,
     Scope,
     Send,
@@ -96,21 +97,13 @@ async def _send_events(reply: Reply, send: Send) -> None:
         model=_model_id(reply),
         include_usage=reply.trace.request.include_usage,
     )
-    await send(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [
-                (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-store"),
-                *_headers(reply),
-            ],
-        }
-    )
-    last = b""
+    started = False
     try:
-        async with aclosing(reply.events()) as events:
+        async with aclosing(reply.events()) as events:  # before any await: it holds the call
             async for event in events:
+                if not started:
+                    started = True
+                    await send(_stream_start(reply))
                 piece = encoder.encode(event)
                 if piece:
                     await send(_body(piece, more=True))
@@ -120,7 +113,19 @@ async def _send_events(reply: Reply, send: Send) -> None:
     await send(_body(last, more=False))
 
 
-def _body(piece: bytes, *, more: bool) -> dict[str, object]:
+def _stream_start(reply: Reply) -> Message:
+    return {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            *_headers(reply),
+        ],
+    }
+
+
+def _body(piece: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": piece, "more_body": more}
 
 

@@ -132,7 +132,7 @@ async def test_a_key_in_the_environment_makes_a_host_callable(
 def test_servers_of_ones_own_count_only_when_said_to_run(create: Create) -> None:
     model_id = "ollama/gemma4:31b"
     reason, detail = create().snapshot().availability[model_id]
-    assert reason is ExclusionReason.NO_CONSENT
+    assert reason is ExclusionReason.NOT_CALLABLE
     assert "providers.ollama.enabled" in detail
     assert model_id not in create(providers__ollama__enabled=True).snapshot().availability
 

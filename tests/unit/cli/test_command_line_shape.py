@@ -45,6 +45,19 @@ def test_a_mistyped_command_is_an_error_with_a_suggestion(typed: str, meant: str
     assert "Traceback" not in err
 
 
+@pytest.mark.proves("cli.mistyped-command")
+def test_a_mistyped_command_with_arguments_is_an_error_too() -> None:
+    code, out, err = run("modles", "list", "--json")
+    assert (code, out) == (2, "")
+    assert "'models'" in err
+
+
+def test_an_unquoted_prompt_is_shown_how_to_quote() -> None:
+    code, out, err = run("tell", "me", "more")
+    assert (code, out) == (2, "")
+    assert 'ymera "tell me more"' in err
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [

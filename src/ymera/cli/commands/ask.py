@@ -22,12 +22,14 @@ __all__ = ["command"]
 
 @click.command(name="ask", short_help="One answer.")
 @click.argument("prompt", required=False)
+@click.argument("more", nargs=-1, metavar="")
 @task_options
 @click.option("--stream/--no-stream", default=None, help="Print while the model writes.")
 @click.option("--explain", is_flag=True, help="Say on stderr which model answered and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     prompt: str | None,
+    more: tuple[str, ...],
     model: str | None,
     task_type: str | None,
     complexity: str | None,
@@ -41,6 +43,8 @@ def command(
     """
     from ymera.engine.orchestrator import AIRequest
 
+    if more:
+        raise click.UsageError(f'The prompt is one argument: ymera "{prompt} {" ".join(more)}"')
     with open_session() as session:
         app = session.app
         request = AIRequest(

@@ -22,11 +22,9 @@ def command(host: str | None, port: int | None) -> None:
     from ymera.monitoring.logging import configure_logging
     from ymera.server.run import bind, serve
 
-    app = App.create()
-    settings = app.settings.server
-    listener = bind(
-        settings.host if host is None else host, settings.port if port is None else port
-    )
+    flags = {"server.host": host, "server.port": port}
+    app = App.create(flags={key: value for key, value in flags.items() if value is not None})
+    listener = bind(app.settings.server.host, app.settings.server.port)
 
     configure_logging()
 
