@@ -137,7 +137,7 @@ def test_a_pinned_model_that_cannot_be_asked_gives_its_own_reason() -> None:
 
     assert explain_no_route(found) == (
         "b/fair cannot serve this: No key for A: set A_KEY.",
-        "No key for A: set A_KEY.",
+        "Or name another model: `ymera models` lists them, `auto` chooses by itself.",
     )
 
 
