@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ class Database:
             if _is_file(url):
                 _prepare_file(Path(str(url.database)))
             self._engine = _make_engine(url)
-            upgrade(self._engine)
+            try:
+                upgrade(self._engine)
+            except BaseException:
+                self._engine.dispose()
+                raise
 
     def check_writable(self) -> None:
         """Raise MachineError unless a write would be let in now."""
@@ -170,7 +175,11 @@ def _make_engine(url: URL) -> Engine:
 
 def _tune_sqlite(connection: Any, _record: object) -> None:
     # A power cut may cost the last batches, never the file: the right price for records.
-    connection.execute("PRAGMA journal_mode = WAL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # The mode belongs to the file. SQLite does not wait here: when it is locked, somebody
+        # else who opens it is making the same change.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 

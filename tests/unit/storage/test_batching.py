@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -212,7 +213,8 @@ def run_script(tmp_path: Path, body: str) -> subprocess.CompletedProcess[str]:
 
 
 def stored_ids(tmp_path: Path) -> list[str]:
-    return [summary.id for summary in SqlRecordStore(tmp_path / "records.db").recent()][::-1]
+    with closing(SqlRecordStore(tmp_path / "records.db")) as store:
+        return [summary.id for summary in store.recent()][::-1]
 
 
 @pytest.mark.proves("storage.flush-at-exit")

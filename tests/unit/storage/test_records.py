@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,8 +32,9 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(file: Path) -> SqlRecordStore:
-    return SqlRecordStore(file)
+def store(file: Path) -> Iterator[SqlRecordStore]:
+    with closing(SqlRecordStore(file)) as opened:
+        yield opened
 
 
 FULL = RequestSummary(
@@ -294,6 +297,6 @@ def test_an_unusable_url_is_a_configuration_error_without_its_password(url: str)
 
 
 def test_a_sqlite_url_names_a_file(tmp_path: Path) -> None:
-    store = SqlRecordStore(f"sqlite:///{tmp_path}/by-url.db")
-    store.write_batch([record()])
+    with closing(SqlRecordStore(f"sqlite:///{tmp_path}/by-url.db")) as store:
+        store.write_batch([record()])
     assert (tmp_path / "by-url.db").exists()
