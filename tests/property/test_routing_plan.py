@@ -81,7 +81,7 @@ def policies(draw: st.DrawFn) -> RoutePolicy:
     policy = policy_for(
         draw(st.sampled_from(ALIASES)),
         prefer_free=draw(st.booleans()),
-        max_cost_usd=draw(st.sampled_from([0.0, 0.001, 1.0])),
+        max_cost_usd=draw(st.sampled_from([Decimal(0), Decimal("0.001"), Decimal(1)])),
         max_retries=draw(st.integers(0, 9)),
     )
     assert policy is not None
@@ -117,7 +117,7 @@ def test_no_candidate_costs_more_than_the_policy_allows(found: RoutePlan) -> Non
     for candidate in found.candidates:
         cost = estimated_cost_usd(candidate.model, found.profile)
         assert cost is not None
-        assert cost <= Decimal(str(found.policy.max_cost_usd))
+        assert cost <= found.policy.max_cost_usd
 
 
 @pytest.mark.proves("routing.pure")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -50,3 +52,28 @@ def run_process(*args: str | bytes, stdin: bytes = b"") -> subprocess.CompletedP
         check=False,
         timeout=WITHIN_S,
     )
+
+
+def run_on_terminal(*args: str) -> bytes:
+    """Run one command whose stdout and stderr are a terminal; return all it wrote there."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ymera", *args],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    watchdog = threading.Timer(WITHIN_S, process.kill)
+    watchdog.start()
+    with process, io.FileIO(ours) as terminal:
+        written = b"".join(iter(lambda: _read_terminal(terminal), b""))
+    watchdog.cancel()
+    return written
+
+
+def _read_terminal(terminal: io.FileIO) -> bytes:
+    try:
+        return terminal.read(4096) or b""
+    except OSError:  # Linux says EIO once the other side is closed
+        return b""

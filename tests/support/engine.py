@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ymera.core.access import LOCAL_OWNER, Principal
-from ymera.core.chat import ChatRequest, Message, RequestHints, Role, TextPart
+from ymera.core.chat import ChatEvent, ChatRequest, Message, RequestHints, Role, TextPart
 from ymera.core.model import FreeTerms, Model
 from ymera.core.ports import Deadlines
 from ymera.core.record import RequestRecord
@@ -103,8 +104,7 @@ class Stage:
             guards=[SizeGuard(self.max_input_length)],
             router=self._route,
             attempts=Attempts(
-                provider_for=lambda wanted: self.providers[wanted.provider],
-                deadlines_for=lambda _model, _stream: Deadlines(),
+                call=self._call,
                 gate=CallGate(self.max_concurrent, max_waiting=self.max_waiting),
             ),
             sinks=[self.records],
@@ -123,6 +123,11 @@ class Stage:
             ),
             exclusions=self.exclusions,
         )
+
+    def _call(
+        self, request: ChatRequest, model: Model
+    ) -> AbstractAsyncContextManager[AsyncIterator[ChatEvent]]:
+        return aclosing(self.providers[model.provider].stream(request, model, Deadlines()))
 
     def _route(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
         del request, explain

@@ -23,6 +23,9 @@ class FakeProcess(LocalProcess):
     def alive(self) -> bool:
         return not self.dead
 
+    def wait_ready(self) -> None:
+        pass
+
     def wait_gone(self, timeout_s: float) -> bool:
         return self.dead
 

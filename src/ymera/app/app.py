@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time
 from functools import cached_property
 from importlib.resources import files
@@ -16,7 +17,6 @@ from typing import Self
 from ymera.app.availability import pulled_models, unavailable_models
 from ymera.app.overlay import with_own_hosts
 from ymera.app.upstreams import Upstreams
-from ymera.catalog.catalog import Catalog
 from ymera.catalog.load import load as load_catalog
 from ymera.config.load import Loaded, load_settings
 from ymera.config.paths import DataPaths, ensure_writable, locate_data_dir
@@ -45,6 +45,7 @@ from ymera.storage.records import SqlRecordStore
 __all__ = ["App"]
 
 _log = logging.getLogger(__name__)
+_RETIRE_WITHIN_S = 10.0
 
 
 class App:
@@ -84,10 +85,12 @@ class App:
         self.counters = Counters()
         self.records = SqlRecordStore(self.paths.records)
         self.audit = AuditLog(self.paths.audit_logs, now=clock.now)
-        self.orchestrator = AIOrchestrator(lambda: self.gateway)
+        self.orchestrator = AIOrchestrator(
+            lambda: self.gateway, lambda: self.settings.models.default_model
+        )
         self._sink = BatchingSink([self.records.write_batch, self._write_audit])
         self._upstreams: Upstreams | None = None
-        self._retired: list[Upstreams] = []
+        self._retiring: set[asyncio.Task[None]] = set()
         self._limiter: tuple[int, HourlyRateLimiter] | None = None
         self._configure(loaded)
 
@@ -128,12 +131,13 @@ class App:
     async def close(self) -> None:
         """End child processes and connections, write out records; may be used again after."""
         await asyncio.sleep(0)  # records of replies that left just now reach the sinks
-        if self._upstreams is not None:
-            await self._upstreams.close()
-        while self._retired:
-            await self._retired.pop().close()
-        await self._sink.close()
-        self.records.close()
+        async with AsyncExitStack() as parts:  # in reverse, each whatever happens to the others
+            parts.callback(self.records.close)
+            parts.push_async_callback(self._sink.close)
+            if self._upstreams is not None:
+                parts.push_async_callback(self._upstreams.close)
+            for retiring in tuple(self._retiring):
+                parts.push_async_callback(asyncio.wait_for, retiring, _RETIRE_WITHIN_S)
 
     def snapshot(self) -> Snapshot:
         """Return every model and why some cannot be called now."""
@@ -173,6 +177,8 @@ class App:
         Returns:
             Whether settings changed.
 
+        Called from a running event loop.
+
         Raises:
             ConfigError: a host of the new settings cannot be used; the old ones stay in force.
         """
@@ -202,31 +208,41 @@ class App:
     def _configure(self, loaded: Loaded) -> None:
         """Build everything that depends on settings; all or nothing."""
         settings = loaded.settings
-        catalog: Catalog = with_own_hosts(load_catalog(), settings.providers)
-        if self._upstreams is not None:
-            self._retired.append(self._upstreams)
+        catalog = with_own_hosts(load_catalog(), settings.providers)
         self.loaded, self.catalog = loaded, catalog
         self._take_snapshot(pulled_models(catalog, self.models_dir))
-        self._upstreams = Upstreams(
-            catalog=catalog,
-            settings=settings,
-            environ=self._environ,
-            models_dir=self.models_dir,
-            given=self._given,
-        )
+        self._upstreams = self._upstreams_of(settings)
         self.gateway = Gateway(
             limiter=self._limiter_of(settings),
             guards=_guards(settings),
             router=self._router(settings),
             attempts=Attempts(
-                provider_for=self._upstreams.provider_for,
-                deadlines_for=self._upstreams.deadlines_for,
+                call=self._upstreams.call,
                 gate=CallGate(settings.performance.max_concurrent_requests),
             ),
             sinks=self._sinks(settings),
             clock=self._clock,
             store_text=settings.monitoring.store_prompts,
         )
+
+    def _upstreams_of(self, settings: Settings) -> Upstreams:
+        """Return the upstreams of these settings: those in use when nothing of theirs changed."""
+        fresh = Upstreams(
+            catalog=self.catalog,
+            settings=settings,
+            environ=self._environ,
+            models_dir=self.models_dir,
+            given=self._given,
+        )
+        old = self._upstreams
+        if old is None:
+            return fresh
+        if old.serves_like(fresh):
+            return old
+        retiring = asyncio.ensure_future(old.retire())
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+        return fresh
 
     def _take_snapshot(self, pulled: frozenset[str]) -> None:
         self._pulled = pulled
@@ -240,7 +256,7 @@ class App:
             classifier=self._classifier,
             default_complexity=settings.models.default_complexity,
             prefer_free=settings.models.prefer_free,
-            max_cost_usd=float(settings.budget.max_usd_per_request),
+            max_cost_usd=settings.budget.max_usd_per_request,
             max_retries=settings.models.max_retries,
         )
 

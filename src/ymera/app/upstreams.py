@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from ymera.catalog.catalog import Catalog
 from ymera.config.schema import Settings
+from ymera.core.chat import ChatEvent, ChatRequest
 from ymera.core.errors import MachineError
 from ymera.core.model import Model, Provider, ProviderKind
 from ymera.core.ports import ChatProvider, Deadlines, Transport
@@ -50,6 +53,44 @@ class Upstreams:
         self._given = given
         self._made: dict[str, ChatProvider] = {}
         self._transport: Transport | None = None
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @asynccontextmanager
+    async def call(
+        self, request: ChatRequest, model: Model
+    ) -> AsyncGenerator[AsyncIterator[ChatEvent], None]:
+        """Ask `model`; gives the events of its answer, and ends the call when left."""
+        deadlines = self.deadlines_for(model, stream=request.stream)
+        self._calls += 1
+        self._idle.clear()
+        try:
+            events = self.provider_for(model).stream(request, model, deadlines)
+            async with aclosing(events):
+                yield events
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    def serves_like(self, other: Upstreams) -> bool:
+        """Return whether `other` would reach the same hosts and models in the same way."""
+        return self._inputs() == other._inputs()
+
+    def _inputs(self) -> tuple[object, ...]:
+        settings = self._settings
+        return (
+            settings.providers,
+            settings.local,
+            settings.performance.timeout_seconds,
+            self._models_dir,
+        )
+
+    async def retire(self) -> None:
+        """Close once the calls under way have ended."""
+        await self._idle.wait()
+        await self.close()
 
     def provider_for(self, model: Model) -> ChatProvider:
         """Return the provider of `model`, the same one each time."""
@@ -58,7 +99,7 @@ class Upstreams:
             provider = self._made[model.provider] = self._make(self._catalog.provider_of(model))
         return provider
 
-    def deadlines_for(self, model: Model, stream: bool) -> Deadlines:
+    def deadlines_for(self, model: Model, *, stream: bool) -> Deadlines:
         """Return how long a call may take; a stream may go on while pieces keep coming."""
         limit_s = float(self._settings.performance.timeout_seconds)
         return Deadlines(

@@ -254,7 +254,9 @@ class AnswerBuilder:
                 if self._keep_text:
                     self._reasoning.append(event.text)
             case ToolCallDelta():
-                self._calls.setdefault(event.index, []).append(event)
+                pieces = self._calls.setdefault(event.index, [])
+                if self._keep_text:
+                    pieces.append(event)
             case UsageReport():
                 self.usage = event.usage
             case Finish():

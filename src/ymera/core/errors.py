@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ymera.core.route import Exclusion
+    from ymera.core.route import Exclusion, RoutePlan
 
 __all__ = [
     "AccessError",
@@ -82,6 +82,8 @@ class YmeraError(Exception):
         self.param = param
         self.request_id: str | None = None
         """Name of the stored record; set by the gateway."""
+        self.route: RoutePlan | None = None
+        """What was considered before it failed; set by the gateway."""
 
     def __str__(self) -> str:
         return self.message
@@ -220,6 +222,22 @@ class ProviderErrorKind(StrEnum):
     BAD_ANSWER = "bad_answer"
 
 
+_STATUS_BY_KIND = {
+    ProviderErrorKind.QUOTA_MINUTE: 429,
+    ProviderErrorKind.QUOTA_DAY: 429,
+    ProviderErrorKind.QUOTA_MONTH: 429,
+    ProviderErrorKind.UPSTREAM_BUSY: 503,
+    ProviderErrorKind.CAPABILITY: 400,
+    ProviderErrorKind.MODERATION: 400,
+    ProviderErrorKind.TOO_LARGE: 413,
+}
+"""What the caller is told; every other kind is a bad gateway."""
+
+_NOT_RETRYABLE = frozenset(
+    {ProviderErrorKind.CAPABILITY, ProviderErrorKind.MODERATION, ProviderErrorKind.TOO_LARGE}
+)
+
+
 class ProviderErrorScope(StrEnum):
     """What the failure is about, so what else to avoid."""
 
@@ -258,6 +276,8 @@ class ProviderError(YmeraError):
         super().__init__(message, hint=hint)
         self.kind = kind
         self.scope = scope
+        self.http_status = _STATUS_BY_KIND.get(kind, self.http_status)
+        self.retryable = kind not in _NOT_RETRYABLE
         if kind is ProviderErrorKind.AUTH:
             self.exit_code = _EXIT_CREDENTIALS
         self.status = status
@@ -267,7 +287,8 @@ class ProviderError(YmeraError):
 class NoRoute(YmeraError):
     """Nothing can serve this request now.
 
-    `exclusions` says for each model why not; `failures` holds the attempts that were made.
+    `exclusions` says for each model why not; `failures` holds what ended the attempts that were
+    made, and `retry_after_s` the shortest wait any of them asked for.
     """
 
     code = "no_route"
@@ -280,12 +301,17 @@ class NoRoute(YmeraError):
         message: str,
         *,
         exclusions: Sequence[Exclusion] = (),
-        failures: Sequence[ProviderError] = (),
+        failures: Sequence[YmeraError] = (),
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.exclusions = tuple(exclusions)
         self.failures = tuple(failures)
+        of_providers = [each for each in failures if isinstance(each, ProviderError)]
+        waits = [each.retry_after_s for each in of_providers if each.retry_after_s is not None]
+        self.retry_after_s = min(waits, default=None)
+        if failures and all(each.exit_code == _EXIT_CREDENTIALS for each in failures):
+            self.exit_code = _EXIT_CREDENTIALS
 
 
 class RunFailed(YmeraError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -29,7 +30,7 @@ class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
     selector: str = "free_first"
     only_model: str | None = None
     prefer_free: bool = True
-    max_cost_usd: float = 0.0
+    max_cost_usd: Decimal = Decimal(0)
     quality_weight: float = 0.8
     speed_weight: float = 0.2
     cost_weight: float = 0.0

@@ -8,7 +8,7 @@ reaches the caller whole, so its commit point is its end.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 from ymera.core.chat import (
@@ -19,17 +19,27 @@ from ymera.core.chat import (
     TextDelta,
     ToolCallDelta,
 )
-from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind
+from ymera.core.errors import (
+    CatalogError,
+    ConfigError,
+    MachineError,
+    NoRoute,
+    ProviderError,
+    ProviderErrorKind,
+    YmeraError,
+)
 from ymera.core.model import Model
-from ymera.core.ports import ChatProvider, Deadlines
 from ymera.core.route import RoutePlan
 from ymera.engine.gate import CallGate
 from ymera.engine.trace import RequestTrace
 
-__all__ = ["Attempts", "Commitment"]
+__all__ = ["Attempts", "Call", "Commitment"]
 
 _FINAL = frozenset({ProviderErrorKind.MODERATION})
 """Failures that another model must not paper over."""
+
+_FAILURES = (ProviderError, MachineError, ConfigError, CatalogError)
+"""What is wrong with one candidate, so that the next one may still answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,24 +54,20 @@ class Commitment:
     resources: AsyncExitStack
 
 
+Call = Callable[[ChatRequest, Model], AbstractAsyncContextManager[AsyncIterator[ChatEvent]]]
+"""Starts one upstream call: entering gives its events, leaving ends the call."""
+
+
 class Attempts:
     """Asks candidates in order.
 
     Args:
-        provider_for: returns the provider that serves a model.
-        deadlines_for: returns the deadlines of a call to a model, streamed (True) or plain.
+        call: starts one upstream call.
         gate: bounds concurrent upstream calls.
     """
 
-    def __init__(
-        self,
-        *,
-        provider_for: Callable[[Model], ChatProvider],
-        deadlines_for: Callable[[Model, bool], Deadlines],
-        gate: CallGate,
-    ) -> None:
-        self._provider_for = provider_for
-        self._deadlines_for = deadlines_for
+    def __init__(self, *, call: Call, gate: CallGate) -> None:
+        self._call = call
         self._gate = gate
 
     async def commit(
@@ -73,14 +79,16 @@ class Attempts:
 
         Raises:
             ProviderError: the only candidate failed, or one failed in a way that is final.
+            MachineError, ConfigError, CatalogError: the only candidate could not be asked at all.
             NoRoute: every one of several candidates failed.
         """
-        failures: list[ProviderError] = []
+        failures: list[YmeraError] = []
         for candidate in plan.candidates:
             try:
                 return await self._attempt(request, candidate.model, trace)
-            except ProviderError as error:
-                if error.kind in _FINAL or len(plan.candidates) == 1:
+            except _FAILURES as error:
+                final = isinstance(error, ProviderError) and error.kind in _FINAL
+                if final or len(plan.candidates) == 1:
                     raise
                 failures.append(error)
         names = ", ".join(candidate.model.id for candidate in plan.candidates)
@@ -96,18 +104,13 @@ class Attempts:
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._gate)
             at, started_s = trace.clock.now(), trace.clock.monotonic()
-            error: ProviderError | None = None
             try:
-                upstream = self._provider_for(model).stream(
-                    request, model, self._deadlines_for(model, request.stream)
-                )
-                events = await resources.enter_async_context(aclosing(upstream))
+                events = await resources.enter_async_context(self._call(request, model))
                 head = await _read_head(events, whole=not request.stream)
-            except ProviderError as failure:
-                error = failure
-                raise
-            finally:
+            except BaseException as error:
                 trace.attempted(model, started_s, at, error)
+                raise
+            trace.attempted(model, started_s, at, None)
             trace.model = model
             return Commitment(head=head, rest=events, resources=resources.pop_all())
         raise AssertionError("unreachable: the stack swallows nothing")

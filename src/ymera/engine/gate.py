@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from types import TracebackType
 
 from ymera.core.errors import NoRoute
@@ -10,18 +11,27 @@ from ymera.core.errors import NoRoute
 __all__ = ["CallGate"]
 
 
+class _Line:
+    """The slots of one event loop and how many wait for them."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = asyncio.Semaphore(slots)
+        self.waiting = 0
+
+
 class CallGate:
     """Lets `limit` upstream calls run at once; further ones queue, `max_waiting` at most.
 
-    Used as `async with gate:` around one upstream call. Works from any event loop, one at a time.
+    Used as `async with gate:` around one upstream call. Each event loop has its own slots: loops
+    that follow each other share nothing, and loops at the same time are bounded one by one.
     """
 
     def __init__(self, limit: int, *, max_waiting: int = 1000) -> None:
         self._limit = limit
         self._max_waiting = max_waiting
-        self._waiting = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = asyncio.Semaphore(limit)
+        self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = (
+            weakref.WeakKeyDictionary()
+        )
 
     async def __aenter__(self) -> None:
         """Wait for a slot.
@@ -29,17 +39,17 @@ class CallGate:
         Raises:
             NoRoute: more than `max_waiting` calls are already in line.
         """
-        slots = self._slots_of_this_loop()
-        if slots.locked() and self._waiting >= self._max_waiting:
+        line = self._line()
+        if line.slots.locked() and line.waiting >= self._max_waiting:
             raise NoRoute(
-                f"{self._waiting} requests are already waiting for one of {self._limit} slots.",
+                f"{line.waiting} requests are already waiting for one of {self._limit} slots.",
                 hint="Try again later, or raise performance.max_concurrent_requests.",
             )
-        self._waiting += 1
+        line.waiting += 1
         try:
-            await slots.acquire()
+            await line.slots.acquire()
         finally:
-            self._waiting -= 1
+            line.waiting -= 1
 
     async def __aexit__(
         self,
@@ -48,10 +58,11 @@ class CallGate:
         trace: TracebackType | None,
     ) -> None:
         """Give the slot to the next in line."""
-        self._slots_of_this_loop().release()
+        self._line().slots.release()
 
-    def _slots_of_this_loop(self) -> asyncio.Semaphore:
+    def _line(self) -> _Line:
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # a new loop: whoever held a slot in the old one is gone
-            self._loop, self._slots, self._waiting = loop, asyncio.Semaphore(self._limit), 0
-        return self._slots
+        line = self._lines.get(loop)
+        if line is None:
+            line = self._lines[loop] = _Line(self._limit)
+        return line

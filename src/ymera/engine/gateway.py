@@ -10,21 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from ymera.core.access import Principal
 from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, ChatRequest
-from ymera.core.errors import NoRoute, YmeraError
+from ymera.core.errors import YmeraError
 from ymera.core.ports import EventSink, InputGuard, RateLimiter
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
-from ymera.engine.router import Routes
+from ymera.engine.router import Routes, nothing_to_ask
 from ymera.engine.trace import Clock, RequestTrace
-from ymera.routing.plan import explain_no_route
 
-__all__ = ["CANCELLED", "INTERNAL_ERROR", "Gateway", "Reply"]
-
-CANCELLED = "cancelled"
-"""`RequestRecord.error_code` of a request whose caller went away."""
-
-INTERNAL_ERROR = "internal_error"
-"""`RequestRecord.error_code` of a request that met a bug of ours."""
+__all__ = ["Gateway", "Reply"]
 
 
 class Gateway:
@@ -65,8 +58,8 @@ class Gateway:
         """Return the reply once an answer has begun (streamed) or is whole (plain).
 
         Raises:
-            RateLimited, GuardBlocked, TooLong, InvalidRequest, UnknownModel: refused before any
-                model was asked.
+            RateLimited, GuardBlocked, TooLong, InvalidRequest, UnknownModel, Unsupported: refused
+                before any model was asked.
             NoRoute: no model can serve this now.
             ProviderError: the only model that could serve this failed.
         """
@@ -82,7 +75,7 @@ class Gateway:
             trace.request = request = self._pass_guards(request)
             trace.plan = plan = self._router(request, explain=False)
             if not plan.candidates:
-                raise self._no_route(request)
+                raise nothing_to_ask(plan, lambda: self.route(request))
             commitment = await self._attempts.commit(request, plan, trace)
         except BaseException as error:
             self._finish(trace, error)
@@ -93,11 +86,6 @@ class Gateway:
         """Return what would be asked and why, and why not the others; asks nothing."""
         return self._router(request, explain=True)
 
-    def _no_route(self, request: ChatRequest) -> NoRoute:
-        plan = self.route(request)
-        message, hint = explain_no_route(plan)
-        return NoRoute(message, exclusions=plan.exclusions, hint=hint)
-
     def _pass_guards(self, request: ChatRequest) -> ChatRequest:
         for guard in self._guards:
             request = guard.check(request)
@@ -106,8 +94,8 @@ class Gateway:
     def _finish(self, trace: RequestTrace, error: BaseException | None) -> None:
         """Hand the record to the sinks in the loop's next turn, when the reply has left."""
         if isinstance(error, YmeraError):
-            error.request_id = trace.id
-        record = trace.record(error_code=_error_code(error))
+            error.request_id, error.route = trace.id, trace.plan
+        record = trace.record(error)
         loop = asyncio.get_running_loop()
         for sink in self._sinks:
             loop.call_soon(sink.emit, record)
@@ -161,15 +149,3 @@ class Reply:
         async for event in self.events():
             builder.add(event)
         return builder.build()
-
-
-def _error_code(error: BaseException | None) -> str | None:
-    match error:
-        case None:
-            return None
-        case YmeraError():
-            return error.code
-        case asyncio.CancelledError() | GeneratorExit():
-            return CANCELLED
-        case _:
-            return INTERNAL_ERROR

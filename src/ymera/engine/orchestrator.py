@@ -28,6 +28,7 @@ from ymera.engine.gateway import Gateway, Reply
 __all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "chat_request", "response_of"]
 
 _Word = TypeVar("_Word", bound=StrEnum)
+_MAX_TEMPERATURE = 2
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class AIRequest:
         prompt: at least one character that is not white space.
         prefer_free: prefer models that cost nothing. False never spends money by itself: that
             takes a budget above 0.
-        model: alias or catalogue id.
+        model: alias or catalogue id; None = the configured default (`models.default_model`).
         system: system prompt.
         max_tokens: most tokens to generate; None = the model's own bound.
         temperature: 0..2; None = the model's default (greedy for embedded models).
@@ -55,7 +56,7 @@ class AIRequest:
     complexity: TaskComplexity | str | None = None
     prompt: str = ""
     prefer_free: bool = True
-    model: str = "auto"
+    model: str | None = None
     system: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
@@ -74,7 +75,7 @@ class AIResponse:
         cost: USD; None when unknown; `Decimal(0)` on a free model.
         model, provider: what answered; None on failure.
         usage: tokens; None when the upstream did not say.
-        latency_s: seconds until the last token.
+        latency_s: seconds until the last token; 0 on failure.
         error: why not; None on success.
         route: what was asked and what else could have been; `AIOrchestrator.route` also says why
             not the rest of the catalogue. None when refused before routing.
@@ -99,10 +100,14 @@ class AIOrchestrator:
 
     Args:
         gateway: returns the gateway; called at each request, so a reconfigured one is used.
+        default_model: returns the model of requests that name none; called at each request too.
     """
 
-    def __init__(self, gateway: Callable[[], Gateway]) -> None:
+    def __init__(
+        self, gateway: Callable[[], Gateway], default_model: Callable[[], str] = lambda: "auto"
+    ) -> None:
         self._gateway = gateway
+        self._default_model = default_model
 
     async def initialize(self) -> None:
         """Build everything now instead of at the first request."""
@@ -117,6 +122,7 @@ class AIOrchestrator:
                 task_id=request.task_id,
                 success=False,
                 error=error,
+                route=error.route,
                 request_id=error.request_id,
             )
 
@@ -143,7 +149,10 @@ class AIOrchestrator:
 
     def route(self, request: AIRequest) -> RoutePlan:
         """Return what would be asked and why; asks nothing."""
-        return self._gateway().route(chat_request(request, stream=False))
+        return self._gateway().route(self._chat(request, stream=False))
+
+    def _chat(self, request: AIRequest, *, stream: bool) -> ChatRequest:
+        return chat_request(request, model=self._default_model(), stream=stream)
 
     async def begin(self, request: AIRequest, *, stream: bool) -> Reply:
         """Return the reply as soon as it has begun; read or discard it.
@@ -151,22 +160,24 @@ class AIOrchestrator:
         Raises:
             YmeraError: no answer could be had.
         """
-        chat = chat_request(request, stream=stream)
+        chat = self._chat(request, stream=stream)
         return await self._gateway().handle(chat, _principal(request))
 
 
-def chat_request(request: AIRequest, *, stream: bool) -> ChatRequest:
-    """Return the dialect-free form of `request`.
+def chat_request(request: AIRequest, *, model: str, stream: bool) -> ChatRequest:
+    """Return the dialect-free form of `request`, for `model` if it names none.
 
     Raises:
-        InvalidRequest: an unknown task type or complexity.
+        InvalidRequest: an unknown task type or complexity, or a number out of its range.
     """
+    _require_range("max_tokens", request.max_tokens, 1, None)
+    _require_range("temperature", request.temperature, 0, _MAX_TEMPERATURE)
     system = (
         (Message(role=Role.SYSTEM, content=(TextPart(request.system),)),) if request.system else ()
     )
     prompt = Message(role=Role.USER, content=(TextPart(request.prompt),))
     return ChatRequest(
-        model=request.model,
+        model=request.model or model,
         messages=(*system, *request.messages, prompt),
         sampling=Sampling(max_tokens=request.max_tokens, temperature=request.temperature),
         stream=stream,
@@ -177,6 +188,13 @@ def chat_request(request: AIRequest, *, stream: bool) -> ChatRequest:
             private=request.private,
         ),
     )
+
+
+def _require_range(param: str, value: float | None, least: float, most: float | None) -> None:
+    if value is None or (value >= least and (most is None or value <= most)):
+        return
+    allowed = f"at least {least}" if most is None else f"between {least} and {most}"
+    raise InvalidRequest(f"{param} is {value}; it must be {allowed}.", param=param)
 
 
 def _word(kind: type[_Word], value: str | None, param: str) -> _Word | None:

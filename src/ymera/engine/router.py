@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 from ymera.catalog.catalog import Catalog
 from ymera.core.chat import ChatRequest
-from ymera.core.errors import UnknownModel
-from ymera.core.route import RoutePlan, RoutePolicy
+from ymera.core.errors import NoRoute, TooLong, UnknownModel, Unsupported, YmeraError
+from ymera.core.route import ExclusionReason, RoutePlan, RoutePolicy
 from ymera.core.task import TaskComplexity
 from ymera.routing.classify import TaskClassifier
-from ymera.routing.plan import Snapshot, plan
+from ymera.routing.plan import Snapshot, explain_no_route, plan
 from ymera.routing.policies import ALIASES, policy_for
 from ymera.routing.profile import profile
 
-__all__ = ["Router", "Routes"]
+__all__ = ["Router", "Routes", "nothing_to_ask"]
+
+_TOO_LONG = frozenset(
+    {ExclusionReason.CONTEXT, ExclusionReason.LIMIT_MINUTE, ExclusionReason.LIMIT_DAY}
+)
+_MISSING = {
+    ExclusionReason.NO_VISION: "messages",
+    ExclusionReason.NO_TOOLS: "tools",
+    ExclusionReason.NO_JSON_SCHEMA: "response_format",
+}
+"""What no callable model can do, and the request's field that asks for it."""
 
 
 class Routes(Protocol):
@@ -23,6 +34,26 @@ class Routes(Protocol):
 
     def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
         """Return the plan."""
+
+
+def nothing_to_ask(plan: RoutePlan, explained: Callable[[], RoutePlan]) -> YmeraError:
+    """Return the error for a plan without candidates.
+
+    Waiting helps neither a request that is too long for every callable model nor one that asks
+    for what none of them can do: those are the request's errors, not ours.
+
+    Args:
+        plan: over the callable models.
+        explained: makes the plan over all models.
+    """
+    full = explained()
+    message, hint = explain_no_route(full)
+    reasons = {exclusion.reason for exclusion in plan.exclusions} - {ExclusionReason.NOT_ASKED}
+    if reasons and reasons <= _TOO_LONG:
+        return TooLong(message, hint=hint, param="messages")
+    if len(reasons) == 1 and (param := _MISSING.get(*reasons)):
+        return Unsupported(message, hint=hint, param=param)
+    return NoRoute(message, exclusions=full.exclusions, hint=hint)
 
 
 class Router:
@@ -46,7 +77,7 @@ class Router:
         classifier: TaskClassifier,
         default_complexity: TaskComplexity,
         prefer_free: bool,
-        max_cost_usd: float,
+        max_cost_usd: Decimal,
         max_retries: int,
     ) -> None:
         self._catalog = catalog

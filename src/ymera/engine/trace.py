@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +10,18 @@ from datetime import UTC, datetime
 
 from ymera.core.access import Principal
 from ymera.core.chat import AnswerBuilder, ChatEvent, ChatRequest, prompt_text
-from ymera.core.errors import ProviderError
+from ymera.core.errors import ProviderError, YmeraError
 from ymera.core.model import Model
 from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import RoutePlan
 
-__all__ = ["Clock", "RequestTrace", "new_request_id"]
+__all__ = ["CANCELLED", "INTERNAL_ERROR", "Clock", "RequestTrace", "error_code", "new_request_id"]
+
+CANCELLED = "cancelled"
+"""Code of what ended because the caller went away."""
+
+INTERNAL_ERROR = "internal_error"
+"""Code of what met a bug of ours."""
 
 _ID_BYTES = 12
 
@@ -22,6 +29,19 @@ _ID_BYTES = 12
 def new_request_id() -> str:
     """Return a name for one request, unique for all practical purposes."""
     return f"req_{os.urandom(_ID_BYTES).hex()}"
+
+
+def error_code(error: BaseException | None) -> str | None:
+    """Return the stable word a record keeps for `error`; None for success."""
+    match error:
+        case None:
+            return None
+        case YmeraError():
+            return error.code
+        case asyncio.CancelledError() | GeneratorExit():
+            return CANCELLED
+        case _:
+            return INTERNAL_ERROR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +100,24 @@ class RequestTrace:
             self.overhead_s = self.elapsed_s()
 
     def attempted(
-        self, model: Model, started_s: float, at: datetime, error: ProviderError | None
+        self, model: Model, started_s: float, at: datetime, error: BaseException | None
     ) -> None:
-        """Note one finished upstream call; `started_s` is the monotonic time it began."""
+        """Note one upstream call: failed with `error`, or answering.
+
+        Args:
+            model: what was asked.
+            started_s: monotonic time it began.
+            at: wall time it began.
+            error: what ended it; None when it answers.
+        """
         self.attempts.append(
             Attempt(
                 model_id=model.id,
                 provider=model.provider,
                 started_at=at,
                 latency_s=self.clock.monotonic() - started_s,
-                error_code=error.kind.value if error else None,
-                error=error.message if error else None,
+                error_code=error.kind if isinstance(error, ProviderError) else error_code(error),
+                error=error.message if isinstance(error, YmeraError) else None,
             )
         )
 
@@ -100,8 +127,8 @@ class RequestTrace:
             self.ttft_s = self.elapsed_s()
         self.answer.add(event)
 
-    def record(self, *, error_code: str | None) -> RequestRecord:
-        """Return the fact to be stored."""
+    def record(self, error: BaseException | None) -> RequestRecord:
+        """Return the fact to be stored; `error` is what ended the request, None on success."""
         hints = self.request.hints
         prompt = prompt_text(self.request)
         return RequestRecord(
@@ -119,7 +146,7 @@ class RequestTrace:
             latency_s=self.elapsed_s(),
             ttft_s=self.ttft_s,
             overhead_s=self.overhead_s or 0.0,
-            error_code=error_code,
+            error_code=error_code(error),
             prompt_chars=len(prompt),
             answer_chars=self.answer.text_chars,
             prompt=prompt if self.store_text else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ymera.core.task import TaskComplexity, TaskType
-from ymera.engine.gateway import Gateway
 from ymera.engine.orchestrator import AIOrchestrator as _Orchestrator
 from ymera.engine.orchestrator import AIRequest, AIResponse
 from ymera.facade.shared import shared_app
@@ -22,11 +21,9 @@ class AIOrchestrator(_Orchestrator):
     """Answers requests with this process's configuration; needs no arguments and no clean-up."""
 
     def __init__(self) -> None:
-        super().__init__(_gateway)
-
-
-def _gateway() -> Gateway:
-    return shared_app().gateway
+        super().__init__(
+            lambda: shared_app().gateway, lambda: shared_app().settings.models.default_model
+        )
 
 
 _orchestrator = AIOrchestrator()

@@ -121,7 +121,7 @@ def _too_dear(model: Model, profile: TaskProfile, policy: RoutePolicy) -> _Refus
     cost = estimated_cost_usd(model, profile)
     if cost is None:
         return ExclusionReason.NOT_FREE, "Its price is not known, so no budget can allow it."
-    if cost > Decimal(str(budget)):
+    if cost > budget:
         return (
             ExclusionReason.NOT_FREE,
             f"It would cost about ${cost:.4f}, the budget is ${budget:g} a request.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import msgspec
@@ -55,7 +56,7 @@ def plan(
     """
     fitting: list[Candidate] = []
     exclusions: list[Exclusion] = []
-    for model in snapshot.models if explain else snapshot.callable_models:
+    for model in snapshot.models if explain else _callable(snapshot, policy):
         exclusion = exclusion_of(model, profile, policy, snapshot.availability)
         if exclusion is None:
             fitting.append(candidate_of(model, profile, policy))
@@ -82,6 +83,13 @@ def plan(
         ),
         exclusions=tuple(exclusions),
     )
+
+
+def _callable(snapshot: Snapshot, policy: RoutePolicy) -> Iterable[Model]:
+    """Return the models worth a look: a pinned one alone, where one is pinned."""
+    pinned = policy.only_model
+    models = snapshot.callable_models
+    return models if pinned is None else [model for model in models if model.id == pinned]
 
 
 def _cut(ranked: list[Candidate], count: int) -> tuple[list[Candidate], list[Candidate]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from ymera.core.route import RoutePolicy
 
 __all__ = ["ALIASES", "policy_for"]
+
+_NOTHING = Decimal(0)
 
 _TABLE = {
     # auto weighs quality and speed as most callers would.
@@ -26,7 +30,7 @@ ALIASES: tuple[str, ...] = tuple(_TABLE)
 
 
 def policy_for(
-    name: str, *, prefer_free: bool, max_cost_usd: float, max_retries: int
+    name: str, *, prefer_free: bool, max_cost_usd: Decimal, max_retries: int
 ) -> RoutePolicy | None:
     """Return the policy called `name`, or None when there is none.
 
@@ -46,6 +50,6 @@ def policy_for(
     return msgspec.structs.replace(
         policy,
         prefer_free=name in {"free", "cheapest"} or (prefer_free and name != "best"),
-        max_cost_usd=0.0 if name == "free" else max(0.0, max_cost_usd),
+        max_cost_usd=_NOTHING if name == "free" else max(_NOTHING, max_cost_usd),
         max_candidates=1 + max(0, max_retries),
     )

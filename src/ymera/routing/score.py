@@ -107,7 +107,7 @@ def _thrift(model: Model, profile: TaskProfile, policy: RoutePolicy) -> float:
     cost = estimated_cost_usd(model, profile)
     if not cost or policy.max_cost_usd <= 0:
         return 1.0
-    return max(0.0, 1 - float(cost) / policy.max_cost_usd)
+    return max(0.0, 1 - float(cost / policy.max_cost_usd))
 
 
 def reason_of(place: int, candidate: Candidate, profile: TaskProfile, *, alone: bool) -> str:

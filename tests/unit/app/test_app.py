@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from tests.support.engine import ask
 from tests.support.server import SCRIPTED
 from ymera.app import App
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
-from ymera.core.chat import RequestHints
-from ymera.core.errors import ConfigError, RateLimited, TooLong
+from ymera.core.chat import RequestHints, TextDelta
+from ymera.core.errors import ConfigError, InvalidRequest, RateLimited, TooLong
 from ymera.core.route import ExclusionReason
 from ymera.engine.orchestrator import AIRequest
+from ymera.testing.scripted import ScriptedProvider
 
 Create = Callable[..., App]
 
@@ -102,7 +105,7 @@ async def test_model_settings_shape_the_plan(create: Create) -> None:
     assert create(models__max_retries=3).gateway.route(request).policy.max_candidates == 4
     assert create(models__prefer_free=False).gateway.route(request).policy.prefer_free is False
     budget = create(budget__max_usd_per_request="0.5").gateway.route(request).policy
-    assert budget.max_cost_usd == 0.5
+    assert budget.max_cost_usd == Decimal("0.5")
 
 
 @pytest.mark.proves("config.leaves-matter")
@@ -183,6 +186,66 @@ async def test_a_reload_forgets_no_callers_count(create: Create, clean_environme
     assert app.reload() is True
     with pytest.raises(RateLimited):
         await app.gateway.handle(ask(), ann)
+
+
+@pytest.mark.proves("config.live-reload")
+async def test_a_reload_keeps_upstreams_it_does_not_change_and_closes_those_it_does(
+    create: Create, clean_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = clean_environment / "ymera.toml"
+    file.write_text("[models]\nmax_retries = 1\n")
+    app = create()
+    first = app._upstreams
+    file.write_text("[models]\nmax_retries = 2\n# changed\n")
+    assert app.reload() is True
+    assert app._upstreams is first
+    assert first is not None
+
+    request, model = ask(stream=True), app.catalog.get("stage/actor")
+    async with first.call(request, model) as events:
+        file.write_text("[performance]\ntimeout_seconds = 7\n")
+        assert app.reload() is True
+        assert app._upstreams is not first
+        (retiring,) = app._retiring
+        assert not retiring.done()
+        assert isinstance(await anext(events), TextDelta)
+    await asyncio.wait_for(retiring, 10)
+    assert first._made == {}
+
+
+async def test_closing_writes_records_out_even_when_a_provider_will_not_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stuck(ScriptedProvider):
+        async def close(self) -> None:
+            raise OSError("stuck")
+
+    for name, value in SCRIPTED.items():
+        monkeypatch.setenv(name, value)
+    app = App.create()
+    answer = await app.orchestrator.ask(AIRequest(prompt="Say hello"))
+    assert app._upstreams is not None
+    app._upstreams._made["stage"] = Stuck()
+    with pytest.raises(OSError, match="stuck"):
+        await app.close()
+    assert [each.id for each in app.records.recent()] == [answer.request_id]
+    app.records.close()
+
+
+@pytest.mark.proves("config.leaves-matter")
+async def test_the_default_model_is_the_configured_one(create: Create) -> None:
+    app = create(models__default_model="stage/actor")
+    assert app.orchestrator.route(AIRequest(prompt="hi")).policy.only_model == "stage/actor"
+    named = AIRequest(prompt="hi", model="fast")
+    assert app.orchestrator.route(named).policy.name == "fast"
+
+
+@pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"temperature": 99}, {"temperature": -1}])
+async def test_a_number_out_of_its_range_is_named(create: Create, wrong: dict[str, int]) -> None:
+    request = AIRequest(prompt="hi", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest) as caught:
+        await create().orchestrator.ask(request)
+    assert caught.value.param in wrong
 
 
 def test_a_model_that_appears_on_disk_is_taken_in(

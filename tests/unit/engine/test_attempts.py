@@ -9,7 +9,15 @@ import pytest
 from tests.support.engine import Stage, ask
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatAnswer, Finish, FinishReason, TextDelta
-from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind
+from ymera.core.errors import (
+    ConfigError,
+    MachineError,
+    NoRoute,
+    ProviderError,
+    ProviderErrorKind,
+    YmeraError,
+)
+from ymera.engine.gate import CallGate
 from ymera.testing.scripted import ScriptedAnswer, ScriptedProvider
 
 HELLO = ChatAnswer(text="Hello there", finish_reason=FinishReason.STOP)
@@ -80,6 +88,56 @@ async def test_a_plain_answer_that_breaks_half_way_is_replaced_whole() -> None:
     ]
 
 
+@pytest.mark.proves("engine.fallback")
+@pytest.mark.parametrize("error", [MachineError("no package"), ConfigError("bad address")])
+async def test_a_candidate_that_cannot_be_asked_at_all_is_passed_over(error: YmeraError) -> None:
+    def broken(_request: object, _model: object) -> str:
+        raise error
+
+    stage = Stage({"a": ScriptedProvider(answers=broken), "b": says(HELLO)})
+    assert await stage.answer() == "Hello there"
+    assert stage.records.seen[0].attempts[0].error_code == error.code
+
+
+async def test_refused_keys_everywhere_keep_the_exit_code_of_refused_credentials() -> None:
+    stage = Stage({"a": fails(ProviderErrorKind.AUTH), "b": fails(ProviderErrorKind.AUTH)})
+    with pytest.raises(NoRoute) as caught:
+        await stage.answer()
+    assert caught.value.exit_code == 4
+    mixed = Stage({"a": fails(ProviderErrorKind.AUTH), "b": fails()})
+    with pytest.raises(NoRoute) as caught:
+        await mixed.answer()
+    assert caught.value.exit_code == 5
+
+
+async def test_the_shortest_wait_of_all_failures_is_passed_on() -> None:
+    def busy(wait_s: float) -> ScriptedProvider:
+        error = ProviderError("x", kind=ProviderErrorKind.QUOTA_MINUTE, retry_after_s=wait_s)
+        return says(error)
+
+    with pytest.raises(NoRoute) as caught:
+        await Stage({"a": busy(30), "b": busy(7)}).answer()
+    assert caught.value.retry_after_s == 7
+
+
+async def test_a_call_the_caller_left_is_no_success_of_its_model() -> None:
+    reached = asyncio.Event()
+
+    async def hang(_number: int) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    stage = Stage({"a": ScriptedProvider(delay=hang)})
+    asking = asyncio.create_task(stage.gateway().handle(ask(), LOCAL_OWNER))
+    await asyncio.wait_for(reached.wait(), 10)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0)
+    (record,) = stage.records.seen
+    assert (record.error_code, record.attempts[0].error_code) == ("cancelled", "cancelled")
+
+
 async def test_a_moderated_request_is_not_tried_elsewhere() -> None:
     spare = says(HELLO)
     stage = Stage({"a": fails(ProviderErrorKind.MODERATION), "b": spare})
@@ -99,7 +157,8 @@ async def test_when_all_fail_the_error_keeps_every_failure() -> None:
     stage = Stage({"a": fails(ProviderErrorKind.QUOTA_DAY), "b": fails()})
     with pytest.raises(NoRoute) as caught:
         await stage.answer()
-    assert [each.kind for each in caught.value.failures] == [
+    failures = [each for each in caught.value.failures if isinstance(each, ProviderError)]
+    assert [each.kind for each in failures] == [
         ProviderErrorKind.QUOTA_DAY,
         ProviderErrorKind.UPSTREAM_BUSY,
     ]
@@ -167,6 +226,19 @@ async def test_the_line_is_bounded_and_a_slot_is_given_back_after_a_failure() ->
     assert (await (await tasks[2]).answer()).text
     with pytest.raises(asyncio.CancelledError):
         await tasks[1]
+
+
+def test_two_event_loops_at_once_do_not_take_each_others_slots() -> None:
+    gate = CallGate(1)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        first.run_until_complete(gate.__aenter__())
+        second.run_until_complete(asyncio.wait_for(gate.__aenter__(), 10))
+        first.run_until_complete(gate.__aexit__(None, None, None))
+        first.run_until_complete(asyncio.wait_for(gate.__aenter__(), 10))
+    finally:
+        first.close()
+        second.close()
 
 
 def test_a_new_event_loop_starts_with_all_slots_free() -> None:

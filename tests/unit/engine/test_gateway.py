@@ -24,6 +24,8 @@ from ymera.core.errors import (
     ProviderErrorKind,
     RateLimited,
     TooLong,
+    Unsupported,
+    YmeraError,
 )
 from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import Exclusion, ExclusionReason
@@ -150,6 +152,27 @@ async def test_without_a_candidate_the_error_carries_every_exclusion_and_a_way_o
     assert caught.value.exclusions == (excluded,)
     assert caught.value.exit_code == 5
     assert "models pull" in (caught.value.hint or "")
+
+
+@pytest.mark.proves("routing.nothing-left")
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        (ExclusionReason.CONTEXT, TooLong),
+        (ExclusionReason.LIMIT_MINUTE, TooLong),
+        (ExclusionReason.NO_VISION, Unsupported),
+        (ExclusionReason.NO_KEY, NoRoute),
+    ],
+)
+async def test_what_waiting_cannot_mend_is_the_requests_error(
+    reason: ExclusionReason, kind: type[YmeraError]
+) -> None:
+    stage = Stage({}, exclusions=(Exclusion(model_id="a/m", reason=reason, detail="Why."),))
+    with pytest.raises(kind) as caught:
+        await stage.answer()
+    assert type(caught.value) is kind
+    assert caught.value.route == stage.plan()
+    assert caught.value.hint
 
 
 async def test_a_caller_that_stops_reading_cancels_the_upstream() -> None:

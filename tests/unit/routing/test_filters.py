@@ -12,7 +12,7 @@ from ymera.core.usage import Price
 from ymera.routing.filters import estimated_cost_usd, exclusion_of
 
 PINNED = RoutePolicy(name="sim/plain", only_model="sim/plain")
-BUDGET = RoutePolicy(max_cost_usd=0.01)
+BUDGET = RoutePolicy(max_cost_usd=Decimal("0.01"))
 CHEAP = Price(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(2))
 DEAR = Price(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(20))
 LISTED_AT_ZERO = Price(input_usd_per_mtok=Decimal(0), output_usd_per_mtok=Decimal(0))

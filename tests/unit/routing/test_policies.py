@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from ymera.core.route import RoutePolicy
 from ymera.routing.policies import ALIASES, policy_for
 
 
-def policy(name: str, *, prefer_free: bool = True, max_cost_usd: float = 0.0) -> RoutePolicy:
-    found = policy_for(name, prefer_free=prefer_free, max_cost_usd=max_cost_usd, max_retries=3)
+def policy(name: str, *, prefer_free: bool = True, max_cost_usd: int = 0) -> RoutePolicy:
+    budget = Decimal(max_cost_usd)
+    found = policy_for(name, prefer_free=prefer_free, max_cost_usd=budget, max_retries=3)
     assert found is not None
     return found
 
@@ -18,7 +21,7 @@ def test_the_aliases_are_the_promised_ones() -> None:
 
 
 def test_another_name_is_no_policy() -> None:
-    assert policy_for("gpt", prefer_free=True, max_cost_usd=0, max_retries=3) is None
+    assert policy_for("gpt", prefer_free=True, max_cost_usd=Decimal(0), max_retries=3) is None
 
 
 @pytest.mark.proves("routing.never-spends")

@@ -89,7 +89,9 @@ def test_unknown_speed_is_neutral() -> None:
 
 
 def test_thrift_is_the_share_of_the_budget_left() -> None:
-    policy = RoutePolicy(quality_weight=0, speed_weight=0, cost_weight=1, max_cost_usd=0.0042)
+    policy = RoutePolicy(
+        quality_weight=0, speed_weight=0, cost_weight=1, max_cost_usd=Decimal("0.0042")
+    )
     price = Price(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(2))
 
     assert candidate_of(model(), task(), policy).score == 1
