@@ -6,10 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from tests.support.server import SCRIPTED, serving
+from tests.support.server import SCRIPTED, STOPPED_WITHIN_S, serving
+
+STARTED_WITHIN_S = 120
 
 pytestmark = pytest.mark.proves("cli.interrupt")
 
@@ -45,3 +49,24 @@ def test_ctrl_c_leaves_a_conversation() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert "Traceback" not in process.stderr.read()
+
+
+def test_ctrl_c_ends_an_answer_that_is_being_written(small_model_dir: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ymera", "Tell a very long story about the sea.", "--stream"],
+        env={**os.environ, "YMERA_LOCAL__MODELS_DIR": str(small_model_dir)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a terminal interrupts the child of the embedded model too
+    )
+    watchdog = threading.Timer(STARTED_WITHIN_S, process.kill)
+    watchdog.start()
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(STOPPED_WITHIN_S) == 130
+        assert process.stderr.read().strip() == b""
+    watchdog.cancel()

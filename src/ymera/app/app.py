@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from ymera.app.availability import pulled_models, unavailable_models
+from ymera.app.availability import pulled_models, unavailable_models, within_slots
 from ymera.app.overlay import with_own_hosts
 from ymera.app.upstreams import Upstreams
 from ymera.catalog.load import load as load_catalog
@@ -247,7 +247,8 @@ class App:
     def _take_snapshot(self, pulled: frozenset[str]) -> None:
         self._pulled = pulled
         unavailable = unavailable_models(self.catalog, self.settings, self._environ, pulled)
-        self._snapshot = Snapshot(models=self.catalog.models, availability=unavailable)
+        models = within_slots(self.catalog, self.settings.local.context_tokens)
+        self._snapshot = Snapshot(models=models, availability=unavailable)
 
     def _router(self, settings: Settings) -> Router:
         return Router(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from ymera.catalog.catalog import Catalog
 from ymera.config.schema import Settings
 from ymera.core.model import Model, Provider, ProviderKind
@@ -13,7 +15,7 @@ from ymera.providers.hosts import why_not_callable
 from ymera.providers.local import is_runnable
 from ymera.providers.pull import is_pulled
 
-__all__ = ["Unavailable", "pulled_models", "unavailable_models"]
+__all__ = ["Unavailable", "pulled_models", "unavailable_models", "within_slots"]
 
 Unavailable = tuple[ExclusionReason, str]
 
@@ -24,6 +26,18 @@ def pulled_models(catalog: Catalog, models_dir: Path) -> frozenset[str]:
         model.id
         for model in catalog.models
         if model.weights is not None and is_pulled(model.weights, models_dir)
+    )
+
+
+def within_slots(catalog: Catalog, context_tokens: int) -> tuple[Model, ...]:
+    """Return the models as they can be used here: embedded ones with the context of a slot."""
+    return tuple(
+        model
+        if model.weights is None
+        else msgspec.structs.replace(
+            model, context_window=min(model.context_window or context_tokens, context_tokens)
+        )
+        for model in catalog.models
     )
 
 

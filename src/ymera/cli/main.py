@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 import click
 
 from ymera.cli.output import report_bug, report_error
-from ymera.core.errors import YmeraError
+from ymera.core.errors import MachineError, YmeraError
 
 __all__ = ["main"]
 
@@ -37,6 +39,9 @@ _COMMANDS = (
 )
 _BY_NAME = {row.name: row for row in _COMMANDS}
 _OWN_OPTIONS = frozenset({"--help", "-h", "--version", "--traceback"})
+_NAME = "ymera"
+_COMPLETION = "_YMERA_COMPLETE"
+"""The variable by which a shell asks click for completions."""
 _NEAR = 2
 """A single word this many edits from a command is a typing error, not a prompt."""
 
@@ -121,16 +126,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(args: list[str]) -> int:
+    """Return the exit code; 0 too when the reader left early, as in `ymera models | head -1`."""
     as_json = "--json" in args
     try:
-        code = _cli.main(args=args, prog_name="ymera", standalone_mode=False)
+        _invoke(args)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.UsageError as error:
         report_error(error.format_message(), hint=_usage_hint(error), code="usage", as_json=as_json)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)  # ends the line in which the terminal shows ^C
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        _discard_output()
         return 0
     except YmeraError as error:
         report_error(
@@ -141,13 +150,41 @@ def _run(args: list[str]) -> int:
             as_json=as_json,
         )
         return error.exit_code
+    except OSError as error:
+        report_error(
+            f"The system refuses: {error.strerror or error}.",
+            hint="If the output goes to a file, its disk may be full.",
+            code=MachineError.code,
+            as_json=as_json,
+        )
+        _discard_output()
+        return MachineError.exit_code
     except Exception as error:
         if "--traceback" in args:
             raise
         report_bug(error, as_json=as_json)
         return 1
-    return code if isinstance(code, int) else 0
+    return 0
 
 
-def _usage_hint(error: click.UsageError) -> str | None:
-    return f"See: {error.ctx.command_path} --help" if error.ctx else None
+def _invoke(args: list[str]) -> None:
+    """Run the command. click's own `main` does not tell a closed pipe from a failure."""
+    if _COMPLETION in os.environ:
+        _cli.main(args, prog_name=_NAME)  # answers the shell and leaves
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an answer may hold what a terminal cannot show
+    with _cli.make_context(_NAME, args) as ctx:
+        _cli.invoke(ctx)
+    if sys.stdout is not None:
+        sys.stdout.flush()  # here, where a full disk can still be reported
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere: flushing it at exit would be an error again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+
+
+def _usage_hint(error: click.UsageError) -> str:
+    return f"See: {error.ctx.command_path if error.ctx else _NAME} --help"

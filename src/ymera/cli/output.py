@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 import msgspec
 
-__all__ = ["echo_json", "echo_table", "note", "report_bug", "report_error", "usd"]
+__all__ = [
+    "echo_json",
+    "echo_styled",
+    "echo_table",
+    "note",
+    "report_bug",
+    "report_error",
+    "stdout_is_terminal",
+    "usd",
+]
 
 
 def echo_json(value: object) -> None:
@@ -19,16 +29,27 @@ def echo_json(value: object) -> None:
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns on stdout; the header only when a person reads it."""
-    shown = [header, *rows] if sys.stdout.isatty() else list(rows)
+    shown = [header, *rows] if stdout_is_terminal() else list(rows)
     widths = [max((len(row[i]) for row in shown), default=0) for i in range(len(header))]
     for row in shown:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
 
 
+def stdout_is_terminal() -> bool:
+    """Return whether a person reads along; False too where stdout is closed (`>&-`)."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def note(text: str) -> None:
     """Print one line for the person at the terminal, on stderr."""
     click.echo(text, err=True)
+
+
+def echo_styled(text: str, *, fg: str | None = None, bold: bool = False) -> None:
+    """Begin a line on stderr: in style on a terminal, but for a person who set NO_COLOR."""
+    color = False if os.environ.get("NO_COLOR") else None
+    click.secho(text, err=True, nl=False, fg=fg, bold=bold or None, color=color)
 
 
 def usd(cost: object) -> str:
@@ -49,7 +70,7 @@ def report_error(
         error = {"code": code, "message": message, "hint": hint, "request_id": request_id}
         click.echo(msgspec.json.encode({"error": error}).decode(), err=True)
         return
-    click.secho("Error: ", err=True, nl=False, fg="red")
+    echo_styled("Error: ", fg="red")
     click.echo(" ".join(message.split()), err=True)
     if hint:
         click.echo(f"  {hint}", err=True)

@@ -14,7 +14,7 @@ from ymera.core.errors import InvalidRequest, TooLong
 if TYPE_CHECKING:
     from ymera.app import App
 
-__all__ = ["Session", "open_session", "read_prompt"]
+__all__ = ["Session", "open_session", "read_line", "read_prompt", "stdin_is_terminal"]
 
 _T = TypeVar("_T")
 _UTF8_BYTES_PER_CHAR = 4
@@ -61,14 +61,29 @@ def read_prompt(argument: str | None, *, max_chars: int) -> str:
         TooLong: over `max_chars`; stdin is not read further than that.
     """
     parts = [_checked(argument)] if argument else []
-    if not sys.stdin.isatty():
-        parts.append(_stdin_text(max_chars))
+    if sys.stdin is not None and not sys.stdin.isatty():
+        parts.append(_stdin_text(sys.stdin.buffer.read, max_chars))
     prompt = "\n\n".join(part for part in parts if part.strip())
     if not prompt:
         raise InvalidRequest(
             "The prompt is empty.", hint='Give one: ymera "What is a monad?"', param="prompt"
         )
     return prompt
+
+
+def read_line(*, max_chars: int) -> str:
+    """Return the next line of stdin with its end; empty at the end of input.
+
+    Raises:
+        InvalidRequest: not UTF-8.
+        TooLong: over `max_chars`; stdin is not read further than that.
+    """
+    return _stdin_text(sys.stdin.buffer.readline, max_chars) if sys.stdin is not None else ""
+
+
+def stdin_is_terminal() -> bool:
+    """Return whether a person types; False too where stdin is closed (`<&-`)."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _checked(argument: str) -> str:
@@ -79,9 +94,10 @@ def _checked(argument: str) -> str:
     return argument
 
 
-def _stdin_text(max_chars: int) -> str:
+def _stdin_text(read: Callable[[int], bytes], max_chars: int) -> str:
+    """Return what `read` finds on stdin, having read no more than `max_chars` may take."""
     limit_bytes = max_chars * _UTF8_BYTES_PER_CHAR
-    data = sys.stdin.buffer.read(limit_bytes + 1)
+    data = read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise TooLong(
             f"The text on stdin is over the limit of {max_chars:,} characters.",

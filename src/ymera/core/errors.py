@@ -280,6 +280,8 @@ class ProviderError(YmeraError):
         self.retryable = kind not in _NOT_RETRYABLE
         if kind is ProviderErrorKind.AUTH:
             self.exit_code = _EXIT_CREDENTIALS
+        elif kind is ProviderErrorKind.TOO_LARGE:
+            self.exit_code = TooLong.exit_code
         self.status = status
         self.retry_after_s = retry_after_s
 

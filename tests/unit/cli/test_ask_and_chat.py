@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.command_line import CommandLine, Result, run_process
 from ymera.cli.main import main
+from ymera.testing import Simulator
 
 
 @pytest.mark.proves("cli.ask", "cli.streams-apart")
@@ -123,6 +125,26 @@ def test_without_model_and_key_the_error_names_both_ways_out(bare: CommandLine) 
     assert len(result.err.splitlines()) == 2
 
 
+@pytest.mark.proves("cli.exit-codes")
+async def test_a_refused_key_is_exit_code_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Simulator(keys=frozenset({"another"})) as simulator:
+        for name, value in {
+            "YMERA_LOCAL__ENABLED": "false",
+            "YMERA_PROVIDERS__MINE__BASE_URL": simulator.base_url,
+            "YMERA_PROVIDERS__MINE__KEY_ENV": "MINE_KEY",
+            "YMERA_PROVIDERS__MINE__MODELS": '["sim-small"]',
+            "YMERA_PROVIDERS__MINE__FREE": "true",
+            "MINE_KEY": "sk-refused",
+        }.items():
+            monkeypatch.setenv(name, value)
+        done = await asyncio.to_thread(run_process, "ask", "hi")
+    assert (done.returncode, done.stdout) == (4, b"")
+    message, hint = done.stderr.decode().splitlines()
+    assert "401" in message
+    assert hint
+    assert b"sk-refused" not in done.stderr
+
+
 @pytest.mark.proves("data.unwritable", "cli.exit-codes")
 def test_a_file_in_place_of_the_data_directory_is_exit_code_1(
     ymera: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -184,8 +206,18 @@ def test_a_turn_knows_the_turns_before_it(
     assert turns == [first, [*first, ("assistant", "You asked: one"), ("user", "two")]]
 
 
-@pytest.mark.proves("cli.no-color")
-def test_a_pipe_gets_no_colour() -> None:
-    done = run_process("ask", "hi", "--model", "nope")
-    assert done.returncode == 2
-    assert b"\x1b" not in done.stderr
+@pytest.mark.proves("cli.chat", "cli.invalid-utf8")
+def test_a_conversation_that_is_not_utf8_is_a_usage_error(ymera: CommandLine) -> None:
+    result = ymera("chat", stdin=b"one\ncaf\xe9\n")
+    assert (result.code, result.out) == (2, "You asked: one\n")
+    assert "The text on stdin is not valid UTF-8." in result.err
+
+
+@pytest.mark.proves("cli.chat", "engine.size-limit")
+def test_an_endless_line_of_a_conversation_is_refused_before_it_is_read(
+    ymera: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YMERA_SECURITY__MAX_INPUT_LENGTH", "10")
+    result = ymera("chat", stdin=b"x" * 1000)
+    assert (result.code, result.out) == (2, "")
+    assert "The text on stdin is over the limit of 10 characters." in result.err

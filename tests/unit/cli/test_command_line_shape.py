@@ -42,6 +42,7 @@ def test_a_mistyped_command_is_an_error_with_a_suggestion(typed: str, meant: str
     code, out, err = run(typed)
     assert (code, out) == (2, "")
     assert repr(meant) in err
+    assert err.endswith("  See: ymera --help\n")
     assert "Traceback" not in err
 
 

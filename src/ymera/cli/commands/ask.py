@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from ymera.cli.advice import better_model_advice
-from ymera.cli.output import echo_json, note, usd
+from ymera.cli.output import echo_json, note, stdout_is_terminal, usd
 from ymera.cli.session import open_session, read_prompt
 from ymera.cli.task_options import task_options
 
@@ -53,7 +52,7 @@ def command(
             task_type=task_type,
             complexity=complexity,
         )
-        live = not as_json and (sys.stdout.isatty() if stream is None else stream)
+        live = not as_json and (stdout_is_terminal() if stream is None else stream)
         answering = _print_live(app, request) if live else app.orchestrator.ask(request)
         response = session.run(answering)
         plan = app.orchestrator.route(request) if explain or as_json else None

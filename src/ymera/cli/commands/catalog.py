@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
+from ymera.cli.default_group import DefaultGroup
 from ymera.cli.output import echo_json, note
 from ymera.cli.session import open_session
 
@@ -15,19 +16,16 @@ __all__ = ["command"]
 _FAILED = 1
 
 
-@click.group(name="catalog", invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@click.group(name="catalog", cls=DefaultGroup, default="check")
+def command() -> None:
     """Check the model catalogue; `check` by default."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(check)
 
 
 @command.command(name="check")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--warnings", is_flag=True, help="Print warnings too, not only their number.")
 @click.pass_context
-def check(ctx: click.Context, as_json: bool = False, warnings: bool = False) -> None:
+def check(ctx: click.Context, as_json: bool, warnings: bool) -> None:
     """Look the catalogue over: entries that are wrong, terms that are old, and totals."""
     from ymera.catalog.check import Level, count
     from ymera.catalog.check import check as look_over

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
 
-from ymera.cli.output import note
-from ymera.cli.session import open_session
+from ymera.cli.output import echo_styled, note
+from ymera.cli.session import open_session, read_line, stdin_is_terminal
 from ymera.cli.task_options import task_options
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ def command(
     with open_session() as session:
         app = session.app
         history: list[Message] = []
-        for line in iter(_next_line, None):
+        max_chars = app.settings.security.max_input_length
+        while (line := _next_line(max_chars)) is not None:
             request = AIRequest(
                 prompt=line,
                 model=model or app.settings.models.default_model,
@@ -46,12 +46,12 @@ def command(
             session.run(_turn(app, request, history))
 
 
-def _next_line() -> str | None:
+def _next_line(max_chars: int) -> str | None:
     """Return the next thing said, or None at the end."""
     while True:
-        if sys.stdin.isatty():
-            click.secho("> ", nl=False, err=True, bold=True)
-        line = sys.stdin.readline()
+        if stdin_is_terminal():
+            echo_styled("> ", bold=True)
+        line = read_line(max_chars=max_chars)
         if not line or line.strip() in _GOODBYE:
             return None
         if line.strip():
@@ -72,7 +72,7 @@ async def _turn(app: App, request: AIRequest, history: list[Message]) -> None:
                     said.append(event.text)
         click.echo()
     except YmeraError as error:
-        if not sys.stdin.isatty():
+        if not stdin_is_terminal():
             raise
         note(f"{error.message} {error.hint or ''}".strip())
         return

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import click
 
+from ymera.cli.default_group import DefaultGroup
 from ymera.cli.output import echo_json, echo_table
 from ymera.core.errors import ConfigError
 
 __all__ = ["command"]
 
 
-@click.group(name="config", invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@click.group(name="config", cls=DefaultGroup, default="show")
+def command() -> None:
     """Show settings and where they come from; `show` by default."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(show)
 
 
 @command.command(name="show")
 @click.option("--sources", is_flag=True, help="Say where each value comes from.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(sources: bool = False, as_json: bool = False) -> None:
+def show(sources: bool, as_json: bool) -> None:
     """Show every setting."""
     from ymera.config.load import load_settings
 

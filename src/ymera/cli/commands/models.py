@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ymera.cli.default_group import DefaultGroup
 from ymera.cli.output import echo_json, echo_table, note, usd
 from ymera.cli.session import open_session
 from ymera.core.errors import UnknownModel
@@ -22,18 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group(name="models", invoke_without_command=True)
-@click.pass_context
-def command(ctx: click.Context) -> None:
+@click.group(name="models", cls=DefaultGroup, default="list")
+def command() -> None:
     """List, show, pull and test models; `list` by default."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_models)
 
 
 @command.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Also those that cannot be called now.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def list_models(everything: bool = False, as_json: bool = False) -> None:
+def list_models(everything: bool, as_json: bool) -> None:
     """List the models that can be called now, best first."""
     with open_session() as session:
         app = session.app
@@ -52,8 +50,16 @@ def list_models(everything: bool = False, as_json: bool = False) -> None:
 
 def _row(model: Model, problem: tuple[str, str] | None) -> tuple[str, ...]:
     context = f"{model.context_window:,}" if model.context_window else "?"
-    cost = "free" if model.free.may_auto_route else "paid"
-    return (model.id, model.kind, context, cost, "ready" if problem is None else problem[1])
+    state = "ready" if problem is None else problem[1]
+    return (model.id, model.kind, context, _cost(model), state)
+
+
+def _cost(model: Model) -> str:
+    """Return `free`, `paid` (a list price above 0 is known) or `unknown`."""
+    if model.free.may_auto_route:
+        return "free"
+    prices = (model.price.input_usd_per_mtok, model.price.output_usd_per_mtok)
+    return "paid" if any(prices) else "unknown"
 
 
 def _summary(app: App, model: Model) -> dict[str, object]:
@@ -103,12 +109,12 @@ def pull_model(name: str | None, sources: Path | None) -> None:
 
     HF_ENDPOINT names another hub than the official one.
     """
-    from ymera.providers.pull import OFFICIAL_HUB, is_pulled, pull, with_source_from
+    from ymera.providers.pull import OFFICIAL_HUB, is_intact, pull, with_source_from
 
     with open_session() as session:
         app = session.app
         model, weights = _embedded(app.catalog, name or app.settings.local.model)
-        if is_pulled(weights, app.models_dir):
+        if is_intact(weights, app.models_dir):
             note(f"{model.id} is on this machine already.")
             return
         if sources is not None:
@@ -138,13 +144,14 @@ def _embedded(catalog: Catalog, name: str) -> tuple[Model, LocalWeights]:
 
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """Yield a callback that draws a bar of bytes on a terminal and nothing elsewhere."""
+    """Yield a callback that draws a bar of bytes; nothing off a terminal or with NO_COLOR."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
     console = Console(stderr=True)
+    off = console.no_color or not console.is_terminal
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=off) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import click
 
@@ -10,14 +13,14 @@ from ymera.cli.output import note
 
 __all__ = ["command"]
 
+_T = TypeVar("_T")
+
 
 @click.command(name="serve", short_help="The server: OpenAI-compatible, on loopback.")
 @click.option("--host", metavar="H", help="Address to listen on; default: server.host (loopback).")
 @click.option("--port", metavar="N", type=click.IntRange(0, 65535), help="0 picks a free port.")
 def command(host: str | None, port: int | None) -> None:
     """Serve the OpenAI API: point any client at http://127.0.0.1:8080/v1."""
-    import uvloop
-
     from ymera.app import App
     from ymera.monitoring.logging import configure_logging
     from ymera.server.run import bind, serve
@@ -35,5 +38,14 @@ def command(host: str | None, port: int | None) -> None:
         async with app:
             return await serve(app, listener, on_ready=ready)
 
-    if uvloop.run(run()) is signal.SIGINT:
+    if _fast_loop()(run()) is signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _fast_loop() -> Callable[[Coroutine[Any, Any, _T]], _T]:
+    """Return what runs the server: uvloop, where it exists (not on Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
