@@ -208,5 +208,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("server.loopback-only", "surface 4", "Without an access key the server refuses to listen on any address but loopback."),
     R("server.port-in-use", "part 1, bad input", "A port in use is a one-line error that names it, exit code 1."),
     R("server.disconnect", "house 3", "A client that leaves cancels the upstream call."),
+    R("server.stops", "part 1, build", "A signal stops the server, also where event loops know no signal handlers."),
 )
 # fmt: on

@@ -37,6 +37,7 @@ from pathlib import Path
 from ymera.providers.local_process import LocalProcess
 from ymera.providers.local_settings import LocalSettings
 child = LocalProcess.launch(Path(sys.argv[1]), LocalSettings(context_tokens=256, slots=1))
+child.wait_ready()
 copy = os.fork() if sys.argv[2] == "fork" else 0
 if copy or sys.argv[2] != "fork":
     print(child.pid, copy, flush=True)

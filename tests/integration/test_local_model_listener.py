@@ -25,6 +25,7 @@ def child() -> Iterator[LocalProcess]:
     assert weights is not None
     path = model_path(weights, local_model.pulled())
     process = LocalProcess.launch(path, LocalSettings(context_tokens=256, slots=1))
+    process.wait_ready()
     yield process
     process.stop()
 

@@ -138,6 +138,9 @@ class Upstreams:
                 slots=local.slots,
                 threads=local.threads,
                 answer_timeout_s=float(local.answer_timeout_seconds),
+                start_timeout_s=float(local.start_timeout_seconds),
+                max_running_models=local.max_running_models,
+                unload_after_s=local.unload_after_seconds,
             ),
         )
 

@@ -40,7 +40,7 @@ from ymera.config.sources import Layer, Source
 __all__ = ["Given", "LayerReader", "default_sources", "nested"]
 
 # Read by other parts of Ymera or by its test suite; they are no settings.
-OTHER_VARIABLES = frozenset({"YMERA_ENV", "YMERA_CONFIG", "YMERA_API_KEY"})
+OTHER_VARIABLES = frozenset({"YMERA_ENV", "YMERA_CONFIG"})
 OTHER_PREFIX = "YMERA_TEST_"
 
 

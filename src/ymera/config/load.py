@@ -4,7 +4,7 @@ The strongest first:
 
 1. flags of the command line
 2. `YMERA_*` variables
-3. `ymera.toml` of the project, or the file of `--config` / `YMERA_CONFIG`
+3. `ymera.toml` of the project, or the file that `YMERA_CONFIG` names
 4. `config.toml` in the user's configuration directory
 5. `config/ai_config_{env}.json` in the working directory
 6. the defaults
@@ -172,7 +172,7 @@ def _places(
     if named is not None:
         path = cwd / _expanded(named)
         if file_stamp(path) is None:
-            name = "--config" if config_file else "YMERA_CONFIG"
+            name = "config_file" if config_file else "YMERA_CONFIG"
             raise ConfigError(
                 f"The configuration file {path} does not exist.",
                 hint=f"Correct {name}, or create the file.",

@@ -64,7 +64,11 @@ class ModelSettings(_Section):
         "comes with multi-model runs.",
     )
     max_retries: int = Field(
-        3, ge=0, le=20, description="Further attempts after a failed one, on this or another model."
+        3,
+        ge=0,
+        le=20,
+        description="Fallbacks: further candidates asked after one failed, each once. At 0 only "
+        "the first is asked.",
     )
     default_model: Text = Field(
         "auto", description="Model asked when a request names none: catalogue id, alias or agent."
@@ -116,8 +120,9 @@ class PerformanceSettings(_Section):
         30,
         ge=1,
         le=3600,
-        description="Longest call to a hosted model, in seconds; each attempt has its own. The "
-        "embedded model has local.answer_timeout_seconds.",
+        description="Seconds for one call to a hosted model; each attempt has its own. A plain "
+        "call has them in total, a stream for its first byte and for each silence after it. "
+        "Embedded models have local.answer_timeout_seconds.",
     )
     max_concurrent_requests: int = Field(
         10,
@@ -191,21 +196,44 @@ class ServerSettings(_Section):
 
 
 class LocalSettings(_Section):
-    """The embedded model: llama.cpp in a child process."""
+    """Embedded models: llama.cpp in child processes."""
 
-    enabled: bool = Field(True, description="Offer the embedded model as a candidate.")
+    enabled: bool = Field(True, description="Offer embedded models as candidates.")
     model: Text = Field(
-        "smollm2-135m", description="Embedded model to use, as `ymera models pull` names it."
+        "smollm2-135m",
+        description="What `ymera models pull` fetches when it is given no name. Which model "
+        "answers is not chosen here: every pulled one is a candidate.",
     )
     context_tokens: int = Field(
         4096, ge=256, le=1_048_576, description="Tokens of context of each slot."
     )
-    slots: int = Field(2, ge=1, le=64, description="Answers generated at once.")
+    slots: int = Field(2, ge=1, le=64, description="Answers one model writes at once.")
     threads: int | None = Field(
         None, ge=1, le=1024, description="Threads that generate; null chooses by the machine."
     )
+    max_running_models: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Models in memory at once. One more ends the idle one used least recently, "
+        "or waits until one is idle.",
+    )
+    start_timeout_seconds: int = Field(
+        60, ge=1, le=3600, description="Seconds within which a model must be loaded."
+    )
     answer_timeout_seconds: int = Field(
-        300, ge=1, le=86_400, description="Longest answer of the embedded model, in seconds."
+        300,
+        ge=1,
+        le=86_400,
+        description="Longest answer of an embedded model, in seconds, its wait for a slot "
+        "included.",
+    )
+    unload_after_seconds: int | None = Field(
+        600,
+        ge=1,
+        le=31_536_000,
+        description="Idle seconds after which a model's weights leave memory until its next "
+        "request; null: never.",
     )
     models_dir: Directory | None = Field(
         None, description="Directory of model files; null is `models` in the data directory."

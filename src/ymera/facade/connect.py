@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from ymera.app import App
-from ymera.core.chat import TextDelta
+from ymera.core.chat import Message, TextDelta
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.engine.orchestrator import AIRequest, AIResponse
@@ -27,11 +28,13 @@ class AskOptions(TypedDict, total=False):
     task_type: TaskType | str | None
     complexity: TaskComplexity | str | None
     prefer_free: bool
-    model: str
+    model: str | None
     system: str | None
     max_tokens: int | None
     temperature: float | None
     private: bool
+    messages: tuple[Message, ...]
+    user: str | None
 
 
 class Ymera:
@@ -50,7 +53,11 @@ class Ymera:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close connections and child processes; write out records."""
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End connections and child processes; write out records. A later use opens them again."""
         await self._app.close()
 
     async def ask(self, prompt: str, **options: Unpack[AskOptions]) -> AIResponse:
@@ -85,19 +92,17 @@ class Ymera:
 class SyncYmera:
     """`Ymera` for code without an event loop: the same methods, blocking; made by `connect_sync`.
 
-    Runs one event loop in a thread of its own; may be used from any thread.
+    Runs one event loop in a thread of its own, from the first use until `close`; may be used from
+    any thread. What other threads still wait for is cancelled by `close`.
     """
 
     def __init__(self, app: App) -> None:
         self._ai = Ymera(app)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="ymera-sync", daemon=True
-        )
+        self._lock = threading.Lock()
+        self._running: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     def __enter__(self) -> Self:
-        """Start the loop's thread."""
-        self._thread.start()
+        """Return itself."""
         return self
 
     def __exit__(
@@ -106,13 +111,20 @@ class SyncYmera:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close connections and child processes; write out records."""
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """End connections and child processes; write out records. A later use opens them again."""
         try:
-            self._run(self._ai.__aexit__(kind, error, trace))
+            self._run(self._ai.close())
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            with self._lock:
+                running, self._running = self._running, None
+                if running is not None:
+                    running[0].call_soon_threadsafe(running[0].stop)
+            if running is not None:
+                running[1].join()
 
     def ask(self, prompt: str, **options: Unpack[AskOptions]) -> AIResponse:
         """Return one answer.
@@ -129,14 +141,22 @@ class SyncYmera:
             YmeraError: no answer could be had, or it broke off.
         """
         pieces = self._ai.stream(prompt, **options)
+        turn = asyncio.Lock()  # an interrupted step unwinds before the generator is closed
+
+        async def step() -> str | None:
+            async with turn:
+                return await anext(pieces, None)
+
+        async def end() -> None:
+            async with turn:
+                await pieces.aclose()
+
         try:
-            while True:
-                piece = self._run(_next(pieces))
-                if piece is None:
-                    return
+            while (piece := self._run(step())) is not None:
                 yield piece
         finally:
-            self._run(pieces.aclose())
+            if self._running is not None:  # else `close` has ended the generator already
+                self._run(end())
 
     def route(self, prompt: str, **options: Unpack[AskOptions]) -> RoutePlan:
         """Explain which model would be asked and why; asks none.
@@ -147,11 +167,51 @@ class SyncYmera:
         return self._ai.route(prompt, **options)
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        future: Future[_T] = Future()  # made first: Ctrl-C at any later point cancels the work
+        try:
+            with self._lock:
+                if self._running is None:
+                    self._running = _start_loop()
+                self._running[0].call_soon_threadsafe(_perform, work, future)
+            return future.result()
+        finally:
+            future.cancel()  # does nothing unless Ctrl-C ended the wait
 
 
-async def _next(pieces: AsyncGenerator[str, None]) -> str | None:
-    return await anext(pieces, None)
+def _perform(work: Coroutine[Any, Any, _T], future: Future[_T]) -> None:
+    """Do `work` in the running loop for another thread's future; either cancels the other."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+
+    def done(task: asyncio.Task[_T]) -> None:
+        if task.cancelled():
+            future.cancel()
+            return
+        error = task.exception()
+        if not future.set_running_or_notify_cancel():
+            return
+        if error is None:
+            future.set_result(task.result())
+        else:
+            future.set_exception(error)
+
+    task.add_done_callback(done)
+    future.add_done_callback(lambda _: loop.call_soon_threadsafe(task.cancel))
+
+
+def _start_loop() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+    """Run an event loop in a new thread; when stopped it cancels its tasks and closes."""
+    started: Future[asyncio.AbstractEventLoop] = Future()
+
+    def run() -> None:
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            started.set_result(loop)
+            loop.run_forever()
+
+    thread = threading.Thread(target=run, name="ymera-sync", daemon=True)
+    thread.start()
+    return started.result(), thread
 
 
 def connect() -> Ymera:
@@ -159,6 +219,8 @@ def connect() -> Ymera:
 
     Raises:
         ConfigError: a setting is wrong.
+        CatalogError: the bundled catalogue is damaged.
+        MachineError: the data directory cannot be used.
     """
     return Ymera(App.create())
 
@@ -168,5 +230,7 @@ def connect_sync() -> SyncYmera:
 
     Raises:
         ConfigError: a setting is wrong.
+        CatalogError: the bundled catalogue is damaged.
+        MachineError: the data directory cannot be used.
     """
     return SyncYmera(App.create())

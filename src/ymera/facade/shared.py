@@ -17,6 +17,7 @@ def shared_app() -> App:
 
     Raises:
         ConfigError: a setting is wrong.
+        CatalogError: the bundled catalogue is damaged.
         MachineError: the data directory cannot be used.
     """
     global _app  # noqa: PLW0603 - the accessors promise one object per process

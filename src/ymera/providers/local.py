@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib.util
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -35,8 +36,12 @@ _PASSED_ON = frozenset(
 _DEATH_SHOWS_WITHIN_S = 0.5
 
 
+@functools.cache
 def is_runnable() -> bool:
-    """Whether the package that runs embedded models (extra `local`) is installed."""
+    """Whether the package that runs embedded models (extra `local`) is installed.
+
+    Looked up once per process: every request asks, and the search reads directories.
+    """
     return importlib.util.find_spec("xllamacpp") is not None
 
 
@@ -119,12 +124,13 @@ class LocalProvider:
                 "Embedded models need the package 'xllamacpp', which is not installed.",
                 hint="Run: pip install 'ymera[local]'",
             )
-        if not is_pulled(model.weights, self._models_dir):
+        path = model_path(model.weights, self._models_dir)
+        if not self._supervisor.serves(path) and not is_pulled(model.weights, self._models_dir):
             raise MachineError(
                 f"The model {model.id!r} has not been downloaded yet.",
                 hint=f"Run: ymera models pull {model.upstream_id}",
             )
-        return model_path(model.weights, self._models_dir)
+        return path
 
     def _deadlines(self) -> Deadlines:
         whole_s = self._settings.answer_timeout_s

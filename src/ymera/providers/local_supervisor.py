@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 
 import msgspec
 
 from ymera.core.errors import ProviderError, ProviderErrorKind
-from ymera.providers.local_process import LocalProcess
+from ymera.providers.local_process import LocalProcess, refused_by_the_system
 from ymera.providers.local_settings import LocalSettings
 
 __all__ = ["Launch", "LocalSupervisor"]
 
 _CRASH_LIMIT = 3
 _CRASH_WINDOW_S = 60.0
-
+_STOP_WITHIN_S = 15.0
+_log = logging.getLogger(__name__)
 
 Launch = Callable[[Path, LocalSettings], LocalProcess]
-"""Starts a child and blocks until it serves."""
+"""Starts a child and returns it while it loads."""
 
 
 class _Running:
@@ -39,6 +43,8 @@ class _Running:
         self.started.set_running_or_notify_cancel()  # no impatient waiter may cancel it for all
         self.users = 0
         self.last_used = 0.0
+        self._process: LocalProcess | None = None
+        self._stopped = False
 
     @property
     def broken(self) -> bool:
@@ -47,10 +53,20 @@ class _Running:
             return False
         return self.started.exception() is not None or not self.started.result().alive
 
+    def start(self, launch: Launch, model_path: Path, settings: LocalSettings) -> LocalProcess:
+        """Start the process and wait until it serves. Blocks."""
+        self._process = process = launch(model_path, settings)
+        if self._stopped:  # before there was a process to stop
+            process.stop()
+        process.wait_ready()
+        return process
+
     def stop(self) -> None:
-        """End the process, waiting for its start first. Blocks."""
-        with contextlib.suppress(ProviderError):
-            self.started.result().stop()
+        """End the process, also one that still loads, and wait for its start to end. Blocks."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.stop()
+        wait_for([self.started], timeout=_STOP_WITHIN_S)
 
 
 class LocalSupervisor:
@@ -99,11 +115,19 @@ class LocalSupervisor:
             self._give_back(running)
 
     async def close(self) -> None:
-        """End every child. A later request starts a new one."""
+        """End every child, also those that still load. A later request starts a new one."""
         with self._lock:
             ending = list(self._running.values())
             self._running.clear()
-        await asyncio.gather(*(asyncio.to_thread(running.stop) for running in ending))
+        stops = (asyncio.to_thread(running.stop) for running in ending)
+        for failure in await asyncio.gather(*stops, return_exceptions=True):
+            if failure is not None:  # it ends with this process at the latest
+                _log.warning("An embedded model could not be ended: %s", failure)
+
+    def serves(self, model_path: Path) -> bool:
+        """Whether the file's child runs or starts already."""
+        running = self._running.get(model_path)
+        return running is not None and not running.broken
 
     async def _take(self, model_path: Path, window_tokens: int | None) -> _Running:
         deadline = self._monotonic() + self._settings.answer_timeout_s
@@ -122,7 +146,7 @@ class LocalSupervisor:
                 raise ProviderError(
                     "Other embedded models were in use all the time.",
                     kind=ProviderErrorKind.UPSTREAM_BUSY,
-                    hint="Let more models run at once, if memory allows.",
+                    hint="Raise local.max_running_models, if memory allows.",
                 ) from None
 
     def _give_back(self, running: _Running) -> None:
@@ -149,14 +173,11 @@ class LocalSupervisor:
             if not idle:
                 return None
             leaving.append(min(idle, key=lambda one: one.last_used))
+        started = _Running()
+        work = functools.partial(self._start, started, model_path, window_tokens, leaving)
+        _begin(work, model_path)
         self._running = {p: one for p, one in self._running.items() if one not in leaving}
-        self._running[model_path] = started = _Running()
-        threading.Thread(
-            target=self._start,
-            args=(started, model_path, window_tokens, leaving),
-            name="ymera-local-start",
-            daemon=True,
-        ).start()
+        self._running[model_path] = started
         return started
 
     def _start(
@@ -172,7 +193,7 @@ class LocalSupervisor:
         try:
             for one in leaving:  # their memory first
                 one.stop()
-            process = self._launch(model_path, settings)
+            process = running.start(self._launch, model_path, settings)
         except BaseException as error:  # noqa: BLE001 - it is raised again for those who wait
             running.started.set_exception(error)
         else:
@@ -197,5 +218,12 @@ class LocalSupervisor:
                 f"{_CRASH_WINDOW_S:.0f} seconds; the last time: {self._last_words[model_path]}.",
                 kind=ProviderErrorKind.TRANSIENT,
                 retry_after_s=wait_s,
-                hint="Choose a smaller model or a smaller context, or pull the file again.",
+                hint="Choose a smaller model, lower local.context_tokens, or pull the file again.",
             )
+
+
+def _begin(work: Callable[[], None], model_path: Path) -> None:
+    try:
+        threading.Thread(target=work, name="ymera-local-start", daemon=True).start()
+    except RuntimeError as error:
+        raise refused_by_the_system(model_path, error) from error

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
 from ymera.app import App
 from ymera.core.errors import YmeraError
 from ymera.server.chat_completions import ChatCompletions
-from ymera.server.http import Message, Receive, Scope, Send, respond_error
+from ymera.server.http import REQUEST_ID, Handler, Message, Receive, Scope, Send, respond_error
 from ymera.server.origin import OriginPolicy
 from ymera.server.pages import pages
 
 __all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
-_Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Server:
@@ -23,12 +21,12 @@ class Server:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._hot: dict[tuple[str, str], _Handler] = {
+        self._hot: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/chat/completions"): ChatCompletions(
                 lambda: app.gateway, lambda: app.settings.server.max_body_bytes
             ),
         }
-        self._pages = pages(app)
+        self._pages = pages(app, self._hot)
         self._origins_for: object = None
         self._origins = OriginPolicy()
 
@@ -48,13 +46,11 @@ class Server:
             self._origin_policy().check(scope["method"], scope["headers"])
             handler = self._hot.get((scope["method"], scope["path"]), self._pages)
             await handler(scope, receive, watched_send)
-        except YmeraError as error:
-            await respond_error(send, error)
-        except Exception:
-            _log.exception("request failed: %s %s", scope["method"], scope["path"])
+        except Exception as error:  # outermost handler: every failure is answered in the dialect
+            told = _told(error, scope)
             if started:
-                raise
-            await respond_error(send, YmeraError("Ymera met a bug; its log says where."))
+                raise  # too late to answer: uvicorn cuts the connection
+            await respond_error(send, told)
 
     def _origin_policy(self) -> OriginPolicy:
         settings = self._app.settings.server
@@ -64,3 +60,14 @@ class Server:
                 hosts=(settings.host, *settings.allowed_hosts), origins=settings.allowed_origins
             )
         return self._origins
+
+
+def _told(error: Exception, scope: Scope) -> YmeraError:
+    """Return what the client is told of a failure; the details of a bug go to the log alone."""
+    request_id: str | None = scope.get(REQUEST_ID)
+    if not isinstance(error, YmeraError):
+        where = (scope["method"], scope["path"], request_id or "-")
+        _log.error("request failed: %s %s (%s)", *where, exc_info=error)
+        error = YmeraError("Ymera met a bug; its log says where.")
+    error.request_id = request_id or error.request_id
+    return error

@@ -9,11 +9,12 @@ from contextlib import aclosing
 
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatRequest
-from ymera.core.errors import ProviderError, YmeraError
+from ymera.core.errors import YmeraError
 from ymera.engine.gateway import Gateway, Reply
 from ymera.engine.trace import new_request_id
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (
+    REQUEST_ID,
     ClientGone,
     Header,
     Message,
@@ -22,7 +23,6 @@ from ymera.server.http import (
     Send,
     read_body,
     respond,
-    respond_error,
 )
 from ymera.wire import openai_chat
 
@@ -42,17 +42,17 @@ class ChatCompletions:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; a client that goes away cancels the upstream call."""
-        request_id = new_request_id()
+        """Serve one request; a client that goes away cancels the upstream call.
+
+        Raises:
+            YmeraError: no answer could be had; nothing has been sent.
+        """
+        scope[REQUEST_ID] = request_id = new_request_id()
         try:
             body = await read_body(scope, receive, self._max_body_bytes())
-            request = with_header_hints(openai_chat.decode_request(body), scope["headers"])
         except ClientGone:
             return
-        except YmeraError as error:
-            error.request_id = request_id
-            await respond_error(send, error)
-            return
+        request = with_header_hints(openai_chat.decode_request(body), scope["headers"])
         watcher = asyncio.ensure_future(_cancel_when_gone(receive, asyncio.current_task()))
         try:
             await self._answer(request, request_id, send)
@@ -63,15 +63,11 @@ class ChatCompletions:
             watcher.cancel()
 
     async def _answer(self, request: ChatRequest, request_id: str, send: Send) -> None:
-        try:
-            reply = await self._gateway().handle(request, LOCAL_OWNER, request_id=request_id)
-            if not request.stream:
-                await _send_whole(reply, send)
-                return
-        except YmeraError as error:
-            await respond_error(send, error)
-            return
-        await _send_events(reply, send)
+        reply = await self._gateway().handle(request, LOCAL_OWNER, request_id=request_id)
+        if request.stream:
+            await _send_events(reply, send)
+        else:
+            await _send_whole(reply, send)
 
 
 async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
@@ -108,7 +104,9 @@ async def _send_events(reply: Reply, send: Send) -> None:
                 if piece:
                     await send(_body(piece, more=True))
         last = encoder.end()
-    except ProviderError as error:
+    except YmeraError as error:
+        if not started:
+            raise
         last = encoder.error(error)
     await send(_body(last, more=False))
 

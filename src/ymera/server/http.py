@@ -6,11 +6,13 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from ymera.core.errors import RateLimited, TooLong, YmeraError
+from ymera.core.errors import TooLong, YmeraError
 from ymera.wire import openai_chat
 
 __all__ = [
+    "REQUEST_ID",
     "ClientGone",
+    "Handler",
     "Header",
     "Message",
     "Receive",
@@ -25,7 +27,10 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
+REQUEST_ID = "ymera.request_id"
+"""Key of the scope under which a handler leaves the request's id for whoever answers errors."""
 
 
 class ClientGone(Exception):
@@ -93,6 +98,7 @@ async def respond_error(send: Send, error: YmeraError) -> None:
     headers: list[Header] = []
     if error.request_id:
         headers.append((b"x-request-id", error.request_id.encode()))
-    if isinstance(error, RateLimited):
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
+    wait_s: float | None = getattr(error, "retry_after_s", None)
+    if wait_s is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))
     await respond(send, error.http_status, openai_chat.encode_error(error), headers)

@@ -90,7 +90,10 @@ class OriginPolicy:
     def _is_own(self, origin: str) -> bool:
         if origin.lower() in self._origins:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # such as `http://[abc`
+            return False
         return parts.scheme in ("http", "https") and _without_port(parts.netloc) in self._hosts
 
 

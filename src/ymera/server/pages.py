@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from ymera.app import App
-from ymera.core.errors import InvalidRequest, UnknownModel, YmeraError
+from ymera.core.errors import InvalidRequest, UnknownModel
+from ymera.server.http import Handler
 from ymera.wire import openai_chat
 
 __all__ = ["pages"]
 
 
-def pages(app: App) -> Starlette:
-    """Return the app that serves every route but the hot ones."""
+class _Pages(Starlette):
+    """Starlette without its own 500 page: what no handler takes goes up to the `Server`."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+
+
+def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
+    """Return the app that serves every route.
+
+    Args:
+        app: what the pages tell about.
+        hot: handlers by method and path that its caller serves itself; known here so that another
+            method is told apart from an unknown path.
+    """
 
     async def list_models(request: Request) -> Response:
         return _json(
@@ -38,33 +56,28 @@ def pages(app: App) -> Starlette:
             return _json(b'{"status":"ready"}')
         return _json(openai_chat.encode_error(problem), status=503)
 
-    return Starlette(
+    return _Pages(
         routes=[
+            *(Route(path, handler, methods=[method]) for (method, path), handler in hot.items()),
             Route("/v1/models", list_models),
             Route("/v1/models/{model:path}", show_model),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],
-        exception_handlers={HTTPException: _http_error, YmeraError: _own_error},
+        exception_handlers={HTTPException: _http_error},
     )
 
 
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status_code=status, media_type="application/json")
-
-
-async def _own_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, YmeraError):
-        raise error
-    return _json(openai_chat.encode_error(error), status=error.http_status)
+def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status, headers, media_type="application/json")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Return 404 and 405 in the caller's dialect."""
+    """Return 404 and 405 (which carries `Allow`) in the caller's dialect."""
     if not isinstance(error, HTTPException):
         raise error
     problem = InvalidRequest(
         f"{request.method} {request.url.path}: {error.detail}.",
         hint="See /v1/models and /v1/chat/completions.",
     )
-    return _json(openai_chat.encode_error(problem), status=error.status_code)
+    return _json(openai_chat.encode_error(problem), error.status_code, error.headers)

@@ -99,15 +99,10 @@ class _Uvicorn(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        loop = asyncio.get_running_loop()
-        caught = (signal.SIGINT, signal.SIGTERM)
-        for number in caught:
-            loop.add_signal_handler(number, self._stop, number)
-        try:
+        with contextlib.ExitStack() as caught:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                caught.callback(_on_signal(number, self._stop))
             yield
-        finally:
-            for number in caught:
-                loop.remove_signal_handler(number)
 
     def _stop(self, number: signal.Signals) -> None:
         self.force_exit = self.stopped_by is not None
@@ -115,23 +110,42 @@ class _Uvicorn(uvicorn.Server):
         self.stopped_by = number
 
 
+def _on_signal(
+    number: signal.Signals, act: Callable[[signal.Signals], None]
+) -> Callable[[], object]:
+    """Have the running loop call `act` on a signal; return what undoes it."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(number, act, number)
+    except NotImplementedError:  # the loops of Windows have no signal handlers
+        before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(act, number))
+        return lambda: signal.signal(number, before)
+    return lambda: loop.remove_signal_handler(number)
+
+
 @contextlib.asynccontextmanager
 async def _reloading(app: App) -> AsyncGenerator[None, None]:
     """Take in changed settings, keys and models while the block runs."""
-
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(_RELOAD_PERIOD_S)
-            try:
-                if app.reload():
-                    _log.info("settings reloaded")
-            except YmeraError as error:
-                _log.error("settings not reloaded: %s %s", error, error.hint or "")
-
-    task = asyncio.create_task(watch())
+    task = asyncio.create_task(_watch(app))
     try:
         yield
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _watch(app: App) -> None:
+    told = ""
+    while True:
+        await asyncio.sleep(_RELOAD_PERIOD_S)
+        try:
+            if app.reload():
+                _log.info("settings reloaded")
+            told = ""
+        except YmeraError as error:
+            _log.error("settings not reloaded: %s %s", error, error.hint or "")
+        except Exception as error:  # noqa: BLE001 - outermost here: later edits must still be seen
+            if repr(error) != told:  # what lasts is told once, not every second
+                told = repr(error)
+                _log.exception("settings not reloaded")

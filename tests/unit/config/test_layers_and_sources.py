@@ -145,7 +145,6 @@ def test_variables_are_parsed_by_the_type_of_the_setting(
 def test_variables_of_others_are_left_alone(cwd: Path, user_dir: Path) -> None:
     environ = {
         "YMERA_TEST_MODEL_MIRROR": "1",
-        "YMERA_API_KEY": "secret",
         "YMERA_ENV": "production",
         "GROQ_API_KEY": "secret",
         "ymera_models__prefer_free": "nonsense",
@@ -228,7 +227,7 @@ class TestProjectFile:
     @pytest.mark.parametrize(
         ("config_file", "environ", "named"),
         [
-            (Path("gone.toml"), {}, "--config"),
+            (Path("gone.toml"), {}, "config_file"),
             (None, {"YMERA_CONFIG": "~nobody-here/gone.toml"}, "YMERA_CONFIG"),
         ],
     )

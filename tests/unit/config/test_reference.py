@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -15,6 +16,7 @@ import ymera.config
 from ymera.config import Settings, json_schema
 from ymera.config.keys import Leaf, Section, all_keys, find
 from ymera.config.reference import schema_text, with_tables
+from ymera.providers.local_settings import LocalSettings
 
 SOURCE = Path(ymera.config.__file__).parents[2]
 DOCS = Path(__file__).parents[3] / "docs"
@@ -165,3 +167,30 @@ def test_paths_lead_to_settings_or_nowhere() -> None:
     assert isinstance(find(("providers", "any", "kind")), Leaf)
     assert find(("providers", "any", "nothing")) is None
     assert find(("data_dir", "below")) is None
+
+
+@pytest.mark.proves("local.bounded")
+def test_the_limits_on_the_page_of_embedded_models_are_settings_with_those_defaults() -> None:
+    page = (DOCS / "local-models.md").read_text(encoding="utf-8")
+    limits = page.partition("## Limits")[2].partition("\n## ")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", limits, re.MULTILINE))
+    defaults = Settings().local.model_dump()
+
+    assert set(told) == set(defaults) - {"enabled", "model", "models_dir"}
+    assert {key: text for key, text in told.items() if key != "threads"} == {
+        key: str(defaults[key]) for key in told if key != "threads"
+    }
+
+
+def test_the_defaults_of_embedded_models_are_those_of_their_provider() -> None:
+    settings, bounds = Settings().local, LocalSettings()
+
+    assert bounds == LocalSettings(
+        context_tokens=settings.context_tokens,
+        slots=settings.slots,
+        threads=settings.threads,
+        start_timeout_s=settings.start_timeout_seconds,
+        answer_timeout_s=settings.answer_timeout_seconds,
+        max_running_models=settings.max_running_models,
+        unload_after_s=settings.unload_after_seconds,
+    )

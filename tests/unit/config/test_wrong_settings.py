@@ -222,6 +222,12 @@ def test_a_key_in_a_file_is_refused_with_the_way_to_do_it(cwd: Path, text: str) 
     assert SECRET not in f"{error!r} {error.message} {error.hint}"
 
 
+def test_a_variable_for_a_key_that_nothing_reads_is_refused(cwd: Path) -> None:
+    error = error_of_variable(cwd, "YMERA_API_KEY", SECRET)
+    assert error.message == "YMERA_API_KEY looks like a secret and is not a setting."
+    assert SECRET not in f"{error!r} {error.hint}"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -14,10 +18,12 @@ import core_services.ai_mcp.ai_orchestrator as document
 import core_services.ai_mcp.config.ai_config as document_config
 import ymera
 from tests.support.server import SCRIPTED
+from ymera.app import App
 from ymera.core.errors import InvalidRequest, NoRoute, UnknownModel
 from ymera.facade import ai_config, ai_orchestrator
-from ymera.facade.connect import SyncYmera, Ymera
+from ymera.facade.connect import AskOptions, SyncYmera, Ymera
 from ymera.facade.shared import forget_shared_app
+from ymera.testing.scripted import ScriptedProvider
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +67,81 @@ def test_the_sync_twin_does_the_same() -> None:
             ai.ask("hi", model="nope")
 
 
+@pytest.mark.proves("python.connect")
+async def test_a_connection_without_a_block_is_closed_by_hand_and_opens_again() -> None:
+    ai = ymera.connect()
+    assert (await ai.ask("Say hello")).success
+    await ai.close()
+    assert (await ai.ask("Say hello")).success
+    await ai.close()
+
+
 @pytest.mark.proves("python.sync-twin")
-@pytest.mark.parametrize("name", ["ask", "stream", "route"])
+def test_the_sync_twin_needs_no_block_and_close_ends_its_thread() -> None:
+    ai = ymera.connect_sync()
+    assert "ymera-sync" not in threads()
+    assert ai.ask("Say hello").response == "You asked: Say hello"
+    unread = ai.stream("Say hello")
+    assert next(unread) == "You"
+    assert "ymera-sync" in threads()
+    ai.close()
+    del unread
+    assert "ymera-sync" not in threads()
+    assert ai.ask("Say hello").success
+    ai.close()
+    assert "ymera-sync" not in threads()
+
+
+@pytest.mark.proves("python.sync-twin")
+@pytest.mark.parametrize("stream", [False, True])
+def test_ctrl_c_cancels_the_call_it_interrupts(stream: bool) -> None:
+    main, cancelled = threading.main_thread().ident, threading.Event()
+    assert main is not None
+
+    async def interrupt(number: int) -> None:
+        if number == 1:
+            signal.pthread_kill(main, signal.SIGINT)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+    provider = ScriptedProvider(delay=interrupt)
+    with SyncYmera(App.create(providers={"stage": provider})) as ai:
+        with pytest.raises(KeyboardInterrupt):
+            _ = list(ai.stream("Say hello")) if stream else ai.ask("Say hello")
+        assert cancelled.wait(10)
+
+
+@pytest.mark.proves("python.sync-twin")
+def test_close_ends_what_other_threads_wait_for() -> None:
+    reached = threading.Event()
+
+    async def hang(_number: int) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    ai = SyncYmera(App.create(providers={"stage": ScriptedProvider(delay=hang)}))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ai.ask, "Say hello")
+        assert reached.wait(10)
+        ai.close()
+        assert isinstance(waiting.exception(10), CancelledError)
+
+
+@pytest.mark.proves("python.connect")
+def test_ask_takes_every_field_of_a_request_but_the_prompt() -> None:
+    fields = get_type_hints(ymera.AIRequest)
+    del fields["prompt"]
+    assert get_type_hints(AskOptions) == fields
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.proves("python.sync-twin")
+@pytest.mark.parametrize("name", ["ask", "stream", "route", "close"])
 def test_the_twins_have_the_same_arguments_and_words(name: str) -> None:
     one, other = getattr(Ymera, name), getattr(SyncYmera, name)
     assert inspect.signature(one).parameters == inspect.signature(other).parameters

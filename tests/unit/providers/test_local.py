@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +113,15 @@ class Setup:
 
 
 @pytest.fixture
-def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    is_runnable.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "xllamacpp" or None)
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "tiny.gguf").write_bytes(CONTENT)
     pull(weights_of(CONTENT), folder)
-    return folder
+    yield folder
+    is_runnable.cache_clear()
 
 
 @pytest.fixture
@@ -283,6 +285,27 @@ async def test_a_missing_package_names_the_command(
         await local.ask()
 
     assert caught.value.hint == "Run: pip install 'ymera[local]'"
+
+
+async def test_while_its_child_runs_a_model_costs_no_look_at_the_disk(
+    local: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await local.ask()
+    looks: list[str] = []
+
+    def look(*_args: object) -> bool:
+        looks.append("a look")
+        return True
+
+    monkeypatch.setattr(importlib.util, "find_spec", look)
+    monkeypatch.setattr("ymera.providers.local.is_pulled", look)
+
+    await local.ask()
+    assert looks == []
+
+    local.child.dead = True
+    await local.ask()
+    assert looks == ["a look"]  # a child that has to be started needs its file
 
 
 async def test_an_entry_without_weights_is_no_embedded_model(local: Setup) -> None:

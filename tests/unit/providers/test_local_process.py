@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import subprocess
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ymera.core.errors import ProviderError, ProviderErrorKind
-from ymera.providers import local_child
+from ymera.providers import local_child, local_process
 from ymera.providers.local_process import LocalProcess
 from ymera.providers.local_settings import LocalSettings
 
@@ -40,6 +44,7 @@ class Stub:
         self.path.write_text(textwrap.dedent(program), encoding="utf-8")
         process = LocalProcess.launch(MODEL, settings)
         self.launched.append(process)
+        process.wait_ready()
         return process
 
 
@@ -167,12 +172,69 @@ def test_a_child_that_is_silent_is_given_up_and_gone(stub: Stub) -> None:
         "import os, time\nopen(__file__ + '.pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
     )
 
-    with pytest.raises(ProviderError, match=r"was not loaded within 2 seconds"):
+    with pytest.raises(ProviderError, match=r"was not loaded within 2 seconds") as caught:
         stub.launch(program, LocalSettings(start_timeout_s=2.0))
 
+    assert "local.start_timeout_seconds" in str(caught.value.hint)
     written = Path(f"{stub.path}.pid")
     assert written.exists()
     assert not is_running(int(written.read_text(encoding="ascii")))
+
+
+@pytest.mark.proves("local.crash-isolated")
+@pytest.mark.parametrize(
+    "refusal", [OSError(errno.ENOMEM, "Cannot allocate memory"), ValueError("no such thing")]
+)
+def test_a_system_that_refuses_one_more_process_is_a_transient_error(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+
+    with pytest.raises(ProviderError, match=r"could not be started: (Cannot|no)") as caught:
+        LocalProcess.launch(MODEL, SETTINGS)
+
+    assert caught.value.kind is ProviderErrorKind.TRANSIENT
+    assert "memory" in str(caught.value.hint)
+
+
+def test_a_child_nobody_can_watch_is_ended_and_told_as_not_started(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    spawned: list[subprocess.Popen[bytes]] = []
+    spawn = local_process._spawn
+
+    def noted() -> subprocess.Popen[bytes]:
+        spawned.append(spawn())
+        return spawned[-1]
+
+    monkeypatch.setattr(local_process, "_spawn", noted)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    with pytest.raises(ProviderError, match="could not be started: can't start new thread"):
+        stub.launch(READY)
+
+    assert [is_running(popen.pid) for popen in spawned] == [False]
+
+
+@pytest.mark.proves("local.on-demand")
+def test_a_child_stopped_while_it_loads_is_gone_at_once(stub: Stub) -> None:
+    stub.path.write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    process = LocalProcess.launch(MODEL, SETTINGS)
+    began = time.monotonic()
+
+    process.stop()
+
+    with pytest.raises(ProviderError, match="was stopped while it was being loaded") as caught:
+        process.wait_ready()
+    assert time.monotonic() - began < 4  # less than the grace a serving child gets
+    assert not is_running(process.pid)
+    assert caught.value.kind is ProviderErrorKind.TRANSIENT
 
 
 def test_the_child_program_imports_nothing_of_ymera() -> None:

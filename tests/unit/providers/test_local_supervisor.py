@@ -17,6 +17,23 @@ from ymera.providers.local_supervisor import LocalSupervisor
 ONE, TWO, THREE = Path("one.gguf"), Path("two.gguf"), Path("three.gguf")
 
 
+class SlowProcess(FakeProcess):
+    """Loads until it may serve or is stopped."""
+
+    def __init__(self, path: Path, settings: LocalSettings, may_start: threading.Event) -> None:
+        super().__init__(path, settings)
+        self._may_start = may_start
+
+    def wait_ready(self) -> None:
+        assert self._may_start.wait(10)
+        if self.dead:
+            raise ProviderError("It was stopped.", kind=ProviderErrorKind.TRANSIENT)
+
+    def stop(self) -> None:
+        super().stop()
+        self._may_start.set()
+
+
 class Machine:
     """Starts fake children; holds the clock."""
 
@@ -31,10 +48,9 @@ class Machine:
         )
 
     def launch(self, path: Path, settings: LocalSettings) -> LocalProcess:
-        assert self.may_start.wait(10)
         if self.failures:
             raise self.failures.pop()
-        process = FakeProcess(path, settings)
+        process = SlowProcess(path, settings, self.may_start)
         self.started.append(process)
         return process
 
@@ -170,6 +186,7 @@ async def test_a_model_that_finds_no_room_in_time_is_refused_as_busy() -> None:
             await machine.use(TWO)
 
     assert caught.value.kind is ProviderErrorKind.UPSTREAM_BUSY
+    assert "local.max_running_models" in str(caught.value.hint)
 
 
 @pytest.mark.proves("local.bounded")
@@ -197,15 +214,63 @@ async def test_closing_ends_every_child_and_a_later_request_starts_a_new_one() -
     assert machine.alive == {ONE}
 
 
-async def test_closing_during_a_start_ends_that_child_too() -> None:
+@pytest.mark.proves("local.on-demand")
+async def test_closing_ends_a_child_that_still_loads_without_waiting_for_the_load() -> None:
     machine = Machine()
     machine.may_start.clear()
     asking = asyncio.create_task(machine.use(ONE))
     await asyncio.sleep(0)
-    closing = asyncio.create_task(machine.supervisor.close())
-    await asyncio.sleep(0)
 
-    machine.may_start.set()
-    await asyncio.gather(asking, closing)
+    async with asyncio.timeout(5):
+        await machine.supervisor.close()  # nothing but a stop ends this load
 
+    with pytest.raises(ProviderError, match="It was stopped"):
+        await asking
     assert machine.alive == set()
+
+
+@pytest.mark.proves("local.on-demand")
+async def test_closing_ends_the_other_children_when_one_cannot_be_ended(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    await machine.use(ONE)
+    await machine.use(TWO)
+
+    def refuse() -> None:
+        raise PermissionError("not permitted")
+
+    monkeypatch.setattr(machine.started[0], "stop", refuse)
+
+    await machine.supervisor.close()
+
+    assert machine.alive == {ONE}
+    assert "could not be ended: not permitted" in caplog.text
+
+
+async def test_closing_after_a_start_that_failed_in_an_unknown_way_raises_nothing() -> None:
+    def launch(_path: Path, _settings: LocalSettings) -> LocalProcess:
+        raise OSError("out of everything")
+
+    supervisor = LocalSupervisor(LocalSettings(), launch=launch)
+    with pytest.raises(OSError, match="out of everything"):
+        async with supervisor.lend(ONE):
+            pass
+
+    await supervisor.close()
+
+
+async def test_a_machine_without_a_thread_left_is_a_transient_error_and_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    machine = Machine()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ProviderError, match="can't start new thread") as caught:
+            await machine.use(ONE)
+
+    assert caught.value.kind is ProviderErrorKind.TRANSIENT
+    assert (await machine.use(ONE)).alive

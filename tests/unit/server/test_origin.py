@@ -45,7 +45,8 @@ def test_a_host_from_the_settings_passes() -> None:
 
 @pytest.mark.proves("server.foreign-origin")
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example", "file://", ""]
+    "origin",
+    ["https://evil.example", "null", "http://127.0.0.1.evil.example", "file://", "http://[abc", ""],
 )
 def test_a_foreign_origin_is_refused(origin: str) -> None:
     with pytest.raises(Forbidden, match="origin"):

@@ -11,8 +11,9 @@ import pytest
 from tests.support.asgi import JSON_HEADERS, Answer, Client
 from tests.support.server import SCRIPTED
 from ymera.app import App
-from ymera.core.chat import ChatAnswer, FinishReason
-from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.core.chat import ChatAnswer, ChatEvent, FinishReason, TextDelta
+from ymera.core.errors import MachineError, ProviderError, ProviderErrorKind
+from ymera.engine.gateway import Reply
 from ymera.server.asgi import Server
 from ymera.testing.scripted import ScriptedAnswer, ScriptedProvider
 
@@ -90,9 +91,10 @@ async def test_a_200_mb_body_is_refused_before_it_is_read(open_client: Open) -> 
     [
         ({**JSON_HEADERS, "host": "evil.example"}, 403),
         ({**JSON_HEADERS, "origin": "https://evil.example"}, 403),
+        ({**JSON_HEADERS, "origin": "http://[abc"}, 403),
         ({**JSON_HEADERS, "content-type": "text/plain"}, 400),
     ],
-    ids=["host", "origin", "form"],
+    ids=["host", "origin", "no origin at all", "form"],
 )
 async def test_a_foreign_page_gets_nowhere(
     open_client: Open, path: str, headers: dict[str, str], status: int
@@ -185,13 +187,41 @@ async def test_a_stream_that_breaks_ends_in_an_error_event_and_never_cleanly(
 
 
 @pytest.mark.proves("server.error-dialect")
+@pytest.mark.parametrize(("begun", "status"), [(True, 200), (False, 500)])
+async def test_any_error_of_ours_ends_a_stream_in_the_dialect(
+    open_client: Open, monkeypatch: pytest.MonkeyPatch, begun: bool, status: int
+) -> None:
+    async def events(_reply: Reply) -> AsyncIterator[ChatEvent]:
+        if begun:
+            yield TextDelta("Hel")
+        raise MachineError("The disk is full.")
+
+    monkeypatch.setattr(Reply, "events", events)
+    answer = await post(open_client(ScriptedProvider()), chat(stream=True))
+    assert answer.status == status
+    error = msgspec.json.decode(answer.pieces[-1].removeprefix(b"data: "))["error"]
+    assert (error["message"], error["code"]) == ("The disk is full.", "machine_error")
+
+
+@pytest.mark.proves("server.error-dialect")
+@pytest.mark.parametrize(("wait_s", "header"), [(6.2, "7"), (0.0, "1"), (None, None)])
+async def test_a_failure_that_knows_how_long_it_lasts_says_so(
+    open_client: Open, wait_s: float | None, header: str | None
+) -> None:
+    used_up = ProviderErrorKind.QUOTA_MINUTE
+    failed = ProviderError("Used up.", kind=used_up, retry_after_s=wait_s)
+    answer = await post(open_client(ScriptedProvider(answers=[failed])), chat())
+    assert (answer.status, answer.headers.get("retry-after")) == (failed.http_status, header)
+
+
+@pytest.mark.proves("server.error-dialect")
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_failure_before_the_first_piece_is_a_status(
     open_client: Open, stream: bool
 ) -> None:
     failed = ProviderError("Busy.", kind=ProviderErrorKind.UPSTREAM_BUSY)
     answer = await post(open_client(ScriptedProvider(answers=[failed])), chat(stream=stream))
-    assert (answer.status, answer.error["code"]) == (502, "provider_error")
+    assert (answer.status, answer.error["code"]) == (failed.http_status, "provider_error")
 
 
 @pytest.mark.proves("server.disconnect")
@@ -217,12 +247,32 @@ async def test_a_client_that_leaves_cancels_the_upstream_call(
     assert cancelled.is_set()
 
 
-async def test_a_bug_is_a_500_without_a_traceback(open_client: Open) -> None:
+@pytest.mark.proves("server.error-dialect")
+async def test_a_bug_is_a_500_without_a_traceback_whose_id_is_logged(
+    open_client: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(_request: object, _model: object) -> str:
         raise ZeroDivisionError("secret detail")
 
     answer = await post(open_client(ScriptedProvider(answers=broken)), chat())
     assert answer.status == 500
+    assert b"secret detail" not in answer.body
+    assert answer.headers["x-request-id"].startswith("req_")
+    (logged,) = [record for record in caplog.records if record.name == "ymera.server.asgi"]
+    assert answer.headers["x-request-id"] in logged.getMessage()
+
+
+@pytest.mark.proves("server.error-dialect")
+async def test_a_bug_in_a_page_is_told_in_the_dialect_too(
+    open_client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_app: App) -> tuple[str, ...]:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(App, "model_names", broken)
+    answer = await open_client(ScriptedProvider()).send("GET", "/v1/models")
+    assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
+    assert answer.error["code"] == "ymera_error"
     assert b"secret detail" not in answer.body
 
 
@@ -232,6 +282,7 @@ async def test_probes_tell_alive_from_ready(
 ) -> None:
     ready = open_client(ScriptedProvider())
     assert (await ready.send("GET", "/healthz")).status == 200
+    assert (await ready.send("HEAD", "/healthz")).status == 200
     assert (await open_client(ScriptedProvider()).send("GET", "/readyz")).status == 200
     monkeypatch.setenv("YMERA_PROVIDERS__STAGE__ENABLED", "false")
     bare = open_client(ScriptedProvider())
@@ -244,7 +295,7 @@ async def test_probes_tell_alive_from_ready(
 @pytest.mark.proves("server.bad-requests")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/chat/completions", 404), ("GET", "/nowhere", 404), ("POST", "/healthz", 405)],
+    [("GET", "/nowhere", 404), ("POST", "/healthz", 405)],
 )
 async def test_an_unknown_route_answers_in_the_dialect(
     open_client: Open, method: str, path: str, status: int
@@ -252,3 +303,32 @@ async def test_an_unknown_route_answers_in_the_dialect(
     answer = await open_client(ScriptedProvider()).send(method, path)
     assert answer.status == status
     assert path in answer.error["message"]
+
+
+@pytest.mark.proves("server.bad-requests")
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+async def test_another_method_on_chat_is_told_which_one_to_use(
+    open_client: Open, method: str
+) -> None:
+    answer = await open_client(ScriptedProvider()).send(method, "/v1/chat/completions")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert answer.error["type"] == "invalid_request_error"
+
+
+@pytest.mark.proves("server.foreign-origin", "server.json-only")
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/healthz"])
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://evil.example", 403), ("http://localhost:8080", 405)]
+)
+async def test_a_preflight_is_granted_nothing(
+    open_client: Open, path: str, origin: str, status: int
+) -> None:
+    asked = {
+        "host": "localhost:8080",
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type",
+    }
+    answer = await open_client(ScriptedProvider()).send("OPTIONS", path, headers=asked)
+    assert answer.status == status
+    assert not [name for name in answer.headers if name.startswith("access-control")]
