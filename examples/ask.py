@@ -12,8 +12,8 @@ async def main() -> None:
         print(answer.response)
         print(f"-- {answer.model}, cost ${answer.cost}, {answer.latency_s:.1f} s")
 
-        async for piece in ai.stream("Say hello", max_tokens=40):
-            print(piece, end="", flush=True)
+        async for event in ai.stream("Say hello", max_tokens=40):
+            print(event, end="", flush=True)
         print()
 
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ymera.core.chat import TextDelta
     from ymera.core.errors import YmeraError
     from ymera.core.route import RoutePlan
     from ymera.core.task import TaskComplexity, TaskType
@@ -34,6 +35,7 @@ __all__ = [
     "SyncYmera",
     "TaskComplexity",
     "TaskType",
+    "TextDelta",
     "Usage",
     "Ymera",
     "YmeraError",
@@ -51,6 +53,7 @@ _HOME = {
     "SyncYmera": "ymera.facade.connect",
     "TaskComplexity": "ymera.core.task",
     "TaskType": "ymera.core.task",
+    "TextDelta": "ymera.core.chat",
     "Usage": "ymera.core.usage",
     "Ymera": "ymera.facade.connect",
     "YmeraError": "ymera.core.errors",

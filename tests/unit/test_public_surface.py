@@ -25,6 +25,7 @@ def test_the_public_names_are_pinned() -> None:
         "SyncYmera",
         "TaskComplexity",
         "TaskType",
+        "TextDelta",
         "Usage",
         "Ymera",
         "YmeraError",

@@ -185,7 +185,9 @@ class ServerSettings(_Section):
         (), description="Host names accepted in requests besides loopback and `host` itself."
     )
     allowed_origins: Annotated[tuple[Origin, ...], Many] = Field(
-        (), description="Web origins whose pages may call the server; none by default."
+        (),
+        description="Values of the Origin header accepted besides the server's own, for clients "
+        "that send one (a proxy, an extension). Preflights of browsers are not granted.",
     )
     max_body_bytes: int = Field(
         10_485_760,

@@ -181,19 +181,29 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
 
 
-class TextDelta(msgspec.Struct, frozen=True):
+class _Event(msgspec.Struct, frozen=True):
+    """What all events share: `str(event)` is what it adds to the answer's text."""
+
+    def __str__(self) -> str:
+        return ""
+
+
+class TextDelta(_Event, frozen=True):
     """Next piece of the answer's text."""
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
 
-class ReasoningDelta(msgspec.Struct, frozen=True):
+
+class ReasoningDelta(_Event, frozen=True):
     """Next piece of the model's visible reasoning."""
 
     text: str
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCallDelta(_Event, frozen=True, kw_only=True):
     """Next piece of a tool call; pieces of one call share `index`. `id` and `name` come once."""
 
     index: int
@@ -202,13 +212,13 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str = ""
 
 
-class UsageReport(msgspec.Struct, frozen=True):
+class UsageReport(_Event, frozen=True):
     """Token counts so far; a later report replaces an earlier one."""
 
     usage: Usage
 
 
-class Finish(msgspec.Struct, frozen=True):
+class Finish(_Event, frozen=True):
     """The model stopped. Usage may still follow; an answer without this event is broken."""
 
     reason: FinishReason

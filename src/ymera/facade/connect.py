@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from ymera.app import App
-from ymera.core.chat import Message, TextDelta
+from ymera.core.chat import ChatEvent, Message
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.engine.orchestrator import AIRequest, AIResponse
@@ -68,8 +68,10 @@ class Ymera:
         """
         return await self._app.orchestrator.ask(AIRequest(prompt=prompt, **options))
 
-    async def stream(self, prompt: str, **options: Unpack[AskOptions]) -> AsyncGenerator[str, None]:
-        """Yield the answer's text as it is written.
+    async def stream(
+        self, prompt: str, **options: Unpack[AskOptions]
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Yield the answer's events as it is written; `str(event)` is what each adds to its text.
 
         Raises:
             YmeraError: no answer could be had, or it broke off.
@@ -77,8 +79,7 @@ class Ymera:
         request = AIRequest(prompt=prompt, **options)
         async with aclosing(self._app.orchestrator.stream(request)) as events:
             async for event in events:
-                if isinstance(event, TextDelta):
-                    yield event.text
+                yield event
 
     def route(self, prompt: str, **options: Unpack[AskOptions]) -> RoutePlan:
         """Explain which model would be asked and why; asks none.
@@ -134,26 +135,26 @@ class SyncYmera:
         """
         return self._run(self._ai.ask(prompt, **options))
 
-    def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[str]:
-        """Yield the answer's text as it is written.
+    def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[ChatEvent]:
+        """Yield the answer's events as it is written; `str(event)` is what each adds to its text.
 
         Raises:
             YmeraError: no answer could be had, or it broke off.
         """
-        pieces = self._ai.stream(prompt, **options)
+        events = self._ai.stream(prompt, **options)
         turn = asyncio.Lock()  # an interrupted step unwinds before the generator is closed
 
-        async def step() -> str | None:
+        async def step() -> ChatEvent | None:
             async with turn:
-                return await anext(pieces, None)
+                return await anext(events, None)
 
         async def end() -> None:
             async with turn:
-                await pieces.aclose()
+                await events.aclose()
 
         try:
-            while (piece := self._run(step())) is not None:
-                yield piece
+            while (event := self._run(step())) is not None:
+                yield event
         finally:
             if self._running is not None:  # else `close` has ended the generator already
                 self._run(end())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from ymera.core.errors import ConfigError, Forbidden, InvalidRequest
 
@@ -62,12 +61,13 @@ class OriginPolicy:
             InvalidRequest: a POST whose content type is not JSON.
         """
         hosts: list[str] = []
-        origin = content_type = None
+        origins: list[str] = []
+        content_type = None
         for name, value in headers:
             if name == b"host":
                 hosts.append(value.decode("latin-1"))
             elif name == b"origin":
-                origin = value.decode("latin-1")
+                origins.append(value.decode("latin-1"))
             elif name == b"content-type":
                 content_type = value.decode("latin-1")
         if len(hosts) != 1 or _without_port(hosts[0]) not in self._hosts:
@@ -75,11 +75,12 @@ class OriginPolicy:
                 f"Host {', '.join(hosts) or '(none)'!r} is not one of this server's names.",
                 hint="Use 127.0.0.1 or localhost, or add the name to server.allowed_hosts.",
             )
-        if origin is not None and not self._is_own(origin):
-            raise Forbidden(
-                f"Requests from web origin {origin!r} are refused.",
-                hint="Add the origin to server.allowed_origins if you trust it.",
-            )
+        for origin in origins:
+            if not self._is_trusted(origin.lower(), hosts[0].lower()):
+                raise Forbidden(
+                    f"Requests from web origin {origin!r} are refused.",
+                    hint="Add the origin to server.allowed_origins if you trust it.",
+                )
         if method == "POST" and not _is_json(content_type):
             raise InvalidRequest(
                 f"Content type {content_type or '(none)'!r} is not accepted.",
@@ -87,14 +88,9 @@ class OriginPolicy:
                 param="content-type",
             )
 
-    def _is_own(self, origin: str) -> bool:
-        if origin.lower() in self._origins:
-            return True
-        try:
-            parts = urlsplit(origin)
-        except ValueError:  # such as `http://[abc`
-            return False
-        return parts.scheme in ("http", "https") and _without_port(parts.netloc) in self._hosts
+    def _is_trusted(self, origin: str, host: str) -> bool:
+        """The server's own pages, as this request addresses it, or one the user named."""
+        return origin in {f"http://{host}", f"https://{host}"} or origin in self._origins
 
 
 def _without_port(authority: str) -> str:

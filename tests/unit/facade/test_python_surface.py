@@ -19,6 +19,7 @@ import core_services.ai_mcp.config.ai_config as document_config
 import ymera
 from tests.support.server import SCRIPTED
 from ymera.app import App
+from ymera.core.chat import UsageReport
 from ymera.core.errors import InvalidRequest, NoRoute, UnknownModel
 from ymera.facade import ai_config, ai_orchestrator
 from ymera.facade.connect import AskOptions, SyncYmera, Ymera
@@ -44,7 +45,10 @@ async def test_connect_gives_ask_stream_and_route() -> None:
             "7",
         )
         assert (answer.model, answer.provider, answer.cost) == ("stage/actor", "stage", Decimal(0))
-        pieces = [piece async for piece in ai.stream("Say hello")]
+        events = [event async for event in ai.stream("Say hello")]
+        assert isinstance(events[0], ymera.TextDelta)
+        assert isinstance(events[-1], UsageReport)
+        pieces = [str(event) for event in events if str(event)]
         assert "".join(pieces) == "You asked: Say hello"
         assert len(pieces) > 1
         plan = ai.route("Translate this into French: hello")
@@ -59,9 +63,9 @@ async def test_connect_gives_ask_stream_and_route() -> None:
 def test_the_sync_twin_does_the_same() -> None:
     with ymera.connect_sync() as ai:
         assert ai.ask("Say hello").response == "You asked: Say hello"
-        assert "".join(ai.stream("Say hello")) == "You asked: Say hello"
+        assert "".join(map(str, ai.stream("Say hello"))) == "You asked: Say hello"
         first = next(iter(ai.stream("Say hello")))
-        assert first == "You"
+        assert str(first) == "You"
         assert ai.route("hi there").candidates[0].model.id == "stage/actor"
         with pytest.raises(UnknownModel):
             ai.ask("hi", model="nope")
@@ -82,7 +86,7 @@ def test_the_sync_twin_needs_no_block_and_close_ends_its_thread() -> None:
     assert "ymera-sync" not in threads()
     assert ai.ask("Say hello").response == "You asked: Say hello"
     unread = ai.stream("Say hello")
-    assert next(unread) == "You"
+    assert str(next(unread)) == "You"
     assert "ymera-sync" in threads()
     ai.close()
     del unread

@@ -54,11 +54,25 @@ def test_a_foreign_origin_is_refused(origin: str) -> None:
 
 
 def test_its_own_and_an_allowed_origin_pass() -> None:
-    OriginPolicy().check("GET", headers(origin="http://localhost:8080"))
+    OriginPolicy().check("GET", headers("localhost:8080", origin="http://localhost:8080"))
     policy = OriginPolicy(origins=["https://chat.example.org"])
     policy.check("GET", headers(origin="https://chat.example.org"))
     with pytest.raises(Forbidden):
         policy.check("GET", headers(origin="http://chat.example.org"))
+
+
+@pytest.mark.proves("server.foreign-origin")
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://localhost", "http://[::1]:1"])
+def test_another_server_of_this_machine_is_foreign(origin: str) -> None:
+    with pytest.raises(Forbidden, match="origin"):
+        OriginPolicy().check("GET", headers("localhost:8080", origin=origin))
+
+
+@pytest.mark.proves("server.foreign-origin")
+def test_a_second_origin_cannot_hide_a_foreign_one() -> None:
+    pairs = headers("localhost:8080", origin="https://evil.example")
+    with pytest.raises(Forbidden):
+        OriginPolicy().check("GET", [*pairs, (b"origin", b"http://localhost:8080")])
 
 
 @pytest.mark.proves("server.json-only")
