@@ -65,6 +65,6 @@ def test_the_help_screen_loads_nothing_heavy(args: list[str]) -> None:
 
 
 @pytest.mark.proves("repo.lazy-import")
-def test_asking_loads_no_server_and_no_sql() -> None:
+def test_building_the_app_loads_neither_server_nor_sql() -> None:
     loaded = loaded_by("import ymera.app.app")
     assert loaded.isdisjoint({"numpy", "sqlalchemy", "starlette", "uvicorn", "xllamacpp", "rich"})

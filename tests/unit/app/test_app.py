@@ -104,6 +104,9 @@ async def test_model_settings_shape_the_plan(create: Create) -> None:
     assert create(models__max_retries=0).gateway.route(request).policy.max_candidates == 1
     assert create(models__max_retries=3).gateway.route(request).policy.max_candidates == 4
     assert create(models__prefer_free=False).gateway.route(request).policy.prefer_free is False
+    revenue = ask("Write a sql query for monthly revenue per customer in 2025")
+    vague = create(models__default_complexity="complex").gateway.route(revenue)
+    assert vague.profile.complexity == "complex"
     budget = create(budget__max_usd_per_request="0.5").gateway.route(request).policy
     assert budget.max_cost_usd == Decimal("0.5")
 
