@@ -37,7 +37,7 @@ def command(
         while (line := _next_line(max_chars)) is not None:
             request = AIRequest(
                 prompt=line,
-                model=model or app.settings.models.default_model,
+                model=model,
                 task_type=task_type,
                 complexity=complexity,
                 system=system,

@@ -32,7 +32,7 @@ def command(
         app = session.app
         request = AIRequest(
             prompt=read_prompt(prompt, max_chars=app.settings.security.max_input_length),
-            model=model or app.settings.models.default_model,
+            model=model,
             task_type=task_type,
             complexity=complexity,
         )
