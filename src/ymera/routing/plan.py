@@ -48,8 +48,9 @@ def plan(
         snapshot: models and what can be called.
         policy: the setting of the decision.
         explain: True says of every model of the snapshot why it is left out, so that each is in
-            the plan exactly once. False looks at callable models alone: the same candidates at a
-            fraction of the cost, since most of a catalogue has no key.
+            the plan exactly once. False looks at callable models alone and passes over those that
+            only rank too low: the same candidates at a fraction of the cost, since most of a
+            catalogue has no key.
 
     Raises:
         ConfigError: `policy.selector` names no selector.
@@ -64,14 +65,12 @@ def plan(
             exclusions.append(exclusion)
     ranked = selector(policy.selector)(fitting, policy)
     asked, spare = _cut(ranked, policy.max_candidates)
-    exclusions += [
-        Exclusion(
-            model_id=candidate.model.id,
-            reason=ExclusionReason.NOT_ASKED,
-            detail=f"It ranks behind the {len(asked)} that will be asked.",
-        )
-        for candidate in spare
-    ]
+    if explain:
+        behind = f"It ranks behind the {len(asked)} that will be asked."
+        exclusions += [
+            Exclusion(model_id=candidate.model.id, reason=ExclusionReason.NOT_ASKED, detail=behind)
+            for candidate in spare
+        ]
     return RoutePlan(
         profile=profile,
         policy=policy,
