@@ -7,7 +7,8 @@ import pytest
 
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
-from ymera.wire.openai_chat import decode_error
+from ymera.core.errors import UnknownModel
+from ymera.wire.openai_chat import decode_error, encode_error
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -157,3 +158,13 @@ def test_no_key_is_left_in_the_message(body: bytes) -> None:
     for secret in ("abcdefgh12345678", "canary-key", "0123456789abcdef"):
         assert secret not in found.message
     assert found.hint
+
+
+def test_the_hint_follows_as_a_sentence_of_its_own() -> None:
+    def message(words: str) -> str:
+        body = encode_error(UnknownModel(words, hint="Name another."))
+        found: str = json.loads(body)["error"]["message"]
+        return found
+
+    assert message("No such thing") == "No such thing. Name another."
+    assert message("No such thing.") == "No such thing. Name another."

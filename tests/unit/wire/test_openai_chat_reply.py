@@ -212,7 +212,7 @@ def test_an_answer_that_never_finished_is_not_ended_as_if_it_had() -> None:
 )
 def test_an_error_says_message_hint_type_parameter_and_code(error: YmeraError, kind: str) -> None:
     assert json.loads(encode_error(error)) == {
-        "error": {"message": "m h", "type": kind, "param": "p", "code": error.code}
+        "error": {"message": "m. h", "type": kind, "param": "p", "code": error.code}
     }
 
 

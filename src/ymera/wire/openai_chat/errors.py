@@ -177,6 +177,9 @@ _TYPES: tuple[tuple[type[YmeraError], str], ...] = (
 def encode_error(error: YmeraError) -> bytes:
     """Return the error as this dialect writes it; the hint follows the message."""
     kind = next((name for cls, name in _TYPES if isinstance(error, cls)), "server_error")
-    message = f"{error.message} {error.hint}" if error.hint else error.message
+    message = error.message
+    if error.hint:
+        stop = "" if message.endswith((".", "!", "?")) else "."  # a vendor's words may lack it
+        message = f"{message}{stop} {error.hint}"
     fields = {"message": message, "type": kind, "param": error.param, "code": error.code}
     return msgspec.json.encode({"error": fields})
