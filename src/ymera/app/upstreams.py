@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,7 +13,7 @@ from ymera.config.schema import Settings
 from ymera.core.chat import ChatEvent, ChatRequest
 from ymera.core.errors import MachineError
 from ymera.core.model import Model, Provider, ProviderKind
-from ymera.core.ports import ChatProvider, Deadlines, Transport
+from ymera.core.ports import ChatProvider, Deadlines, ProviderFactory, Transport
 from ymera.providers.hosts import connect_host
 from ymera.providers.local import LocalProvider
 from ymera.providers.local_settings import LocalSettings
@@ -157,5 +157,5 @@ def _double(provider: Provider) -> ChatProvider:
             "The scripted provider is not registered with this installation.",
             hint="Reinstall ymera.",
         )
-    make: Callable[[Provider], ChatProvider] = next(iter(found)).load()
+    make: ProviderFactory = next(iter(found)).load()
     return make(provider)
