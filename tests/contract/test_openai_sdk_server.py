@@ -40,7 +40,7 @@ def test_it_streams_piece_by_piece_with_usage(client: openai.OpenAI) -> None:
     chunks = list(
         client.chat.completions.create(
             model="auto",
-            messages=[{"role": "user", "content": "Say hello"}],
+            messages=[{"role": "user", "content": "Say good day"}],
             stream=True,
             stream_options={"include_usage": True},
         )
@@ -48,7 +48,7 @@ def test_it_streams_piece_by_piece_with_usage(client: openai.OpenAI) -> None:
     pieces = [
         c.choices[0].delta.content for c in chunks if c.choices and c.choices[0].delta.content
     ]
-    assert "".join(pieces) == "You asked: Say hello"
+    assert "".join(pieces) == "You asked: Say good day"
     assert len(pieces) > 1
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
     assert chunks[-1].choices == []

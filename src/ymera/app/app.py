@@ -27,6 +27,7 @@ from ymera.core.model import ModelKind
 from ymera.core.ports import ChatProvider, EventSink, InputGuard
 from ymera.core.record import RequestRecord
 from ymera.engine.attempts import Attempts
+from ymera.engine.cache import ResponseCache
 from ymera.engine.gate import CallGate
 from ymera.engine.gateway import Gateway
 from ymera.engine.orchestrator import AIOrchestrator
@@ -222,6 +223,7 @@ class App:
             ),
             sinks=self._sinks(settings),
             clock=self._clock,
+            cache=_cache(settings, self._clock),
             store_text=settings.monitoring.store_prompts,
         )
 
@@ -283,6 +285,14 @@ class App:
 
 def _log_broken_edit(error: YmeraError) -> None:
     _log.error("settings not reloaded: %s %s", error.message, error.hint or "")
+
+
+def _cache(settings: Settings, clock: Clock) -> ResponseCache | None:
+    """Return an empty answer cache, None when it is off: new settings may mean new answers."""
+    ttl_s = settings.performance.cache_ttl_seconds
+    if not settings.performance.enable_caching or ttl_s == 0:
+        return None
+    return ResponseCache(ttl_s, monotonic=clock.monotonic)
 
 
 def _guards(settings: Settings) -> list[InputGuard]:

@@ -34,6 +34,7 @@ __all__ = [
     "all_keys",
     "dotted",
     "find",
+    "in_private_table",
     "looks_secret",
     "nearest_key",
     "needs_trust",
@@ -147,26 +148,25 @@ def find(path: KeyPath, start: Node = ROOT) -> Node | None:
     return node
 
 
-def all_keys(entries: Mapping[str, object] | None = None) -> Iterator[tuple[KeyPath, Leaf]]:
+def all_keys(settings: Settings | None = None) -> Iterator[tuple[KeyPath, Leaf]]:
     """Yield every setting in the order of the schema.
 
     Args:
-        entries: names to stand for the entries of `providers`; none leaves them out.
+        settings: whose entries of tables (`providers`, `mcp.servers`, ...) count; None leaves
+            them out.
     """
-    yield from _keys_under((), ROOT, tuple(entries or ()))
+    yield from _keys_under((), ROOT, settings)
 
 
-def _keys_under(
-    path: KeyPath, node: Node, entries: tuple[str, ...]
-) -> Iterator[tuple[KeyPath, Leaf]]:
+def _keys_under(path: KeyPath, node: Node, values: object) -> Iterator[tuple[KeyPath, Leaf]]:
     if isinstance(node, Leaf):
         yield path, node
     elif isinstance(node, Table):
-        for entry in entries:
-            yield from _keys_under((*path, entry), Section(node.model), ())
+        for name, entry in values.items() if isinstance(values, Mapping) else ():
+            yield from _keys_under((*path, name), Section(node.model), entry)
     else:
         for name, field in node.model.model_fields.items():
-            yield from _keys_under((*path, name), _node(field), entries)
+            yield from _keys_under((*path, name), _node(field), getattr(values, name, None))
 
 
 def dotted(path: KeyPath) -> str:
@@ -257,10 +257,22 @@ _USER_ONLY = frozenset(
         ("keyless_consent",),
         ("server", "allowed_hosts"),
         ("server", "allowed_origins"),
+        ("runs", "database_url_env"),
+        ("runs", "max_usd"),
+        ("tools", "allow"),
+        ("tools", "always"),
+        ("tools", "enable_fetch"),
+        ("tools", "read_root"),
     }
 )
+_USER_ONLY_TABLES = (("providers",), ("mcp", "servers"), ("tools", "databases"))
+
+
+def in_private_table(path: KeyPath) -> bool:
+    """Whether a setting belongs to one of the user's own hosts, servers or databases."""
+    return any(path[: len(table)] == table for table in _USER_ONLY_TABLES)
 
 
 def needs_trust(path: KeyPath) -> bool:
-    """Whether a setting says where prompts and keys go, who may connect, or what is spent."""
-    return path in _USER_ONLY or (path[0] == "providers" and path[-1] != "enabled")
+    """Whether a setting says where prompts and keys go, who may connect, what runs or is spent."""
+    return path in _USER_ONLY or (in_private_table(path) and path[-1] != "enabled")

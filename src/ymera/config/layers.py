@@ -190,6 +190,6 @@ def nested(values: Mapping[KeyPath, Given]) -> dict[str, object]:
     return tree
 
 
-def default_sources(entries: Mapping[str, object]) -> dict[str, Source]:
+def default_sources(settings: Settings) -> dict[str, Source]:
     """Return every key with the source of a value nobody set."""
-    return {dotted(path): Source(Layer.DEFAULT) for path, _ in all_keys(entries)}
+    return {dotted(path): Source(Layer.DEFAULT) for path, _ in all_keys(settings)}

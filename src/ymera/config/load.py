@@ -75,7 +75,7 @@ class Loaded:
     def values(self) -> dict[str, object]:
         """Return every value by dotted key, in the order of the schema, as JSON would hold it."""
         tree = self.settings.model_dump(mode="json")
-        return {dotted(path): _at(tree, path) for path, _ in all_keys(self.settings.providers)}
+        return {dotted(path): _at(tree, path) for path, _ in all_keys(self.settings)}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _merged(readers: list[LayerReader], files: tuple[LookedAt, ...], env: str) -
     for reader in reversed(readers):
         values.update(reader.values)
     settings = Settings.model_validate(nested(values))
-    sources = default_sources(settings.providers)
+    sources = default_sources(settings)
     sources |= {dotted(path): given.source for path, given in values.items() if given.value != {}}
     return Loaded(settings, sources, files, env)
 

@@ -1,7 +1,7 @@
 """What is wrong with a setting, in sentences that name the file or variable and the key.
 
-A value is quoted only where it cannot be a secret: never under `providers`, and never that of an
-unknown key.
+A value is quoted only where it cannot be a secret: never in a table of the user's own hosts,
+servers or databases, and never that of an unknown key.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ymera.config.keys import (
     Leaf,
     dotted,
     find,
+    in_private_table,
     looks_secret,
     nearest_key,
     parse_text,
@@ -87,8 +88,8 @@ def unknown_key(path: KeyPath, source: Source) -> Problem:
 def not_from_here(path: KeyPath, source: Source) -> Problem:
     """Say that a setting is right, but must come from the user and not from a checkout."""
     sentence = (
-        f"{_subject(path, source)} says where prompts and keys go or what is spent; a file found "
-        "in the working directory may not set it."
+        f"{_subject(path, source)} says where prompts and keys go, what runs or what is "
+        "spent; a file found in the working directory may not set it."
     )
     hint = "Put it in your own config.toml (`ymera config path`), or name the file in YMERA_CONFIG."
     return Problem(sentence, dotted(path), hint)
@@ -125,7 +126,7 @@ def _shown(path: KeyPath, value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         short = value if len(value) <= 40 else f"{value[:37]}..."
-        return "this text" if path[0] == "providers" else f"the text {json.dumps(short)}"
+        return "this text" if in_private_table(path) else f"the text {json.dumps(short)}"
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):

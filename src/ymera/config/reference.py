@@ -49,15 +49,10 @@ def key_tables() -> str:
     parts: list[str] = []
     for name in Settings.model_fields:
         node = find((name,))
-        if isinstance(node, Section):
-            parts += [f"### `{name}`", "", node.model.__doc__ or "", ""]
-            parts += [*_table(_fields(node)), ""]
-        elif isinstance(node, Table):
-            section = Section(node.model)
-            parts += [f"### `{name}.ID`", "", section.model.__doc__ or "", ""]
-            parts += [*_table(_fields(section)), ""]
-        elif node is not None:
+        if isinstance(node, Leaf):
             top_level.append((name, node))
+        elif node is not None:
+            parts += _section(name, node)
     parts += [f"### {_TOP_LEVEL}", "", "Above the first `[section]` of a TOML file.", ""]
     parts += _table(top_level)
     return "\n".join(_dedented(parts))
@@ -74,6 +69,19 @@ def with_tables(document: str) -> str:
     if not mark:
         raise ValueError("the document has no marks for the tables")
     return f"{before}{BEGIN}\n\n{key_tables()}\n\n{END}{after}"
+
+
+def _section(name: str, node: Section | Table) -> Iterator[str]:
+    """Yield the table of one section, then those of the tables in it."""
+    if isinstance(node, Table):
+        name, node = f"{name}.ID", Section(node.model)
+    fields = _fields(node)
+    yield from (f"### `{name}`", "", node.model.__doc__ or "", "")
+    if any(isinstance(field, Leaf) for _, field in fields):
+        yield from (*_table(fields), "")
+    for below, field in fields:
+        if not isinstance(field, Leaf):
+            yield from _section(f"{name}.{below}", field)
 
 
 def _fields(section: Section) -> list[tuple[str, Node]]:

@@ -30,14 +30,19 @@ from ymera.core.task import TaskComplexity
 
 __all__ = [
     "BudgetSettings",
+    "DatabaseSettings",
     "LocalSettings",
+    "McpServerSettings",
+    "McpSettings",
     "ModelSettings",
     "MonitoringSettings",
     "PerformanceSettings",
     "ProviderSettings",
+    "RunSettings",
     "SecuritySettings",
     "ServerSettings",
     "Settings",
+    "ToolSettings",
 ]
 
 
@@ -106,15 +111,15 @@ class PerformanceSettings(_Section):
 
     enable_caching: bool = Field(
         True,
-        description="Answer a repeated request from the cache. No effect yet: comes with the "
-        "answer cache.",
+        description="Answer a repeated request of the same caller from memory. Never those that "
+        "are private, have tools, or draw by chance (temperature above 0 without a seed).",
     )
     cache_ttl_seconds: int = Field(
         3600,
         ge=0,
         le=31_536_000,
-        description="Age in seconds from which a cached answer is no longer used. No effect yet: "
-        "comes with the answer cache.",
+        description="Age in seconds from which a cached answer is no longer used; 0: none is "
+        "kept.",
     )
     timeout_seconds: int = Field(
         30,
@@ -242,6 +247,126 @@ class LocalSettings(_Section):
     )
 
 
+class RunSettings(_Section):
+    """Multi-model runs: bounds, and where they are kept."""
+
+    max_calls: int = Field(40, ge=1, le=100_000, description="Most model calls of one run.")
+    max_tokens: int = Field(
+        200_000, ge=1, le=1_000_000_000, description="Most tokens of one run, in and out."
+    )
+    max_usd: Decimal = Field(
+        Decimal(0),
+        ge=0,
+        le=10_000,
+        strict=False,
+        allow_inf_nan=False,
+        description="Most money of one run, in USD.",
+    )
+    max_seconds: int = Field(1800, ge=1, le=604_800, description="Longest run in seconds.")
+    max_parallel_runs: int = Field(
+        4, ge=1, le=1000, description="Runs under way at once in one process; others wait."
+    )
+    retention_days: int = Field(
+        30, ge=1, le=3650, description="Days after which a finished run is removed."
+    )
+    database_url_env: VariableName | None = Field(
+        None,
+        description="Name of the environment variable that holds a PostgreSQL URL "
+        "(postgresql://user:password@host/name) for runs; null keeps them in SQLite files in the "
+        "data directory. Takes effect at the next start.",
+    )
+
+
+class DatabaseSettings(_Section):
+    """A database that the read-only SQL tool may query."""
+
+    url: Text | None = Field(
+        None, description="SQLAlchemy URL without a password, such as sqlite:///sales.db."
+    )
+    url_env: VariableName | None = Field(
+        None, description="Name of the environment variable that holds the URL instead."
+    )
+    description: str = Field("", description="What is in it, for models.")
+
+
+class ToolSettings(_Section):
+    """Tools that models may call, and how far."""
+
+    always: bool = Field(
+        False,
+        description="Offer tools and MCP context to every question of `ask`, `chat` and the "
+        "library, as if each had asked for them.",
+    )
+    allow: Annotated[tuple[Text, ...], Many] = Field(
+        (),
+        description="Tools with side effects that may run without asking: names such as "
+        "`files__write_file`, or `files__*` for all of a server.",
+    )
+    read_root: Directory | None = Field(
+        None, description="Directory that the tool read_file may read below; null: none."
+    )
+    databases: dict[ProviderId, DatabaseSettings] = Field(
+        {}, description="Databases that the tool query_database may read, by name."
+    )
+    enable_fetch: bool = Field(
+        True, description="Offer fetch_page, which reads public web pages and no private address."
+    )
+    max_steps: int = Field(
+        8, ge=1, le=100, description="Most tool calls on the way to one answer."
+    )
+    timeout_seconds: int = Field(
+        30, ge=1, le=3600, description="Seconds one tool call may take."
+    )
+    max_output_chars: int = Field(
+        20_000, ge=100, le=10_000_000, description="Longest output of one call; more is cut."
+    )
+    max_context_tokens: int = Field(
+        1500,
+        ge=0,
+        le=1_000_000,
+        description="Tokens of context that may be brought in from outside per request.",
+    )
+
+
+class McpServerSettings(_Section):
+    """One MCP server: a command to start, or an address."""
+
+    command: Text | None = Field(None, description="Program to start; it speaks over stdio.")
+    args: Annotated[tuple[str, ...], Many] = Field((), description="Its arguments.")
+    env: Annotated[tuple[VariableName, ...], Many] = Field(
+        (), description="Names of environment variables handed on to it; it gets no others."
+    )
+    cwd: Directory | None = Field(None, description="Its working directory.")
+    url: HttpUrl | None = Field(None, description="Address of a streamable HTTP server.")
+    bearer_env: VariableName | None = Field(
+        None, description="Name of the environment variable that holds its bearer token."
+    )
+    read_only: Annotated[tuple[Text, ...], Many] = Field(
+        (),
+        description="Its tools that change nothing, by their own names, `*` for all; they run "
+        "without asking. What a server says of its own tools is not relied on.",
+    )
+    enabled: bool = Field(True, description="false: not started.")
+    timeout_seconds: int | None = Field(
+        None, ge=1, le=3600, description="Seconds one call may take; null: tools.timeout_seconds."
+    )
+
+
+class McpSettings(_Section):
+    """MCP servers whose tools and resources models may use."""
+
+    servers: dict[ProviderId, McpServerSettings] = Field({}, description="Servers by name.")
+    start_timeout_seconds: int = Field(
+        20, ge=1, le=600, description="Seconds within which a server must answer after its start."
+    )
+    unload_after_seconds: int | None = Field(
+        600,
+        ge=1,
+        le=31_536_000,
+        description="Idle seconds after which a server is ended until its next use; null: never.",
+    )
+
+
 class ProviderSettings(_Section):
     """A host of your own, or what is to differ for a host of the catalogue.
 
@@ -292,6 +417,9 @@ class Settings(_Section):
     budget: BudgetSettings = BudgetSettings()
     server: ServerSettings = ServerSettings()
     local: LocalSettings = LocalSettings()
+    runs: RunSettings = RunSettings()
+    tools: ToolSettings = ToolSettings()
+    mcp: McpSettings = McpSettings()
     providers: dict[ProviderId, ProviderSettings] = Field(
         {}, description="Hosts of your own, and changes to hosts of the catalogue, by id."
     )

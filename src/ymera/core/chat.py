@@ -13,6 +13,7 @@ import msgspec
 
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.task import TaskComplexity, TaskType
+from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
 
 __all__ = [
@@ -132,7 +133,10 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
         prefer_free: prefer models that cost nothing; False never allows spending by itself.
         private: only local models and hosts known not to train on free traffic.
         no_store: keep no prompt or answer text, whatever the configuration says.
+        fresh: do not answer from the cache (a retry, a phase of a run).
         agent: name of the agent this call belongs to.
+        run_id, phase: the run and the phase of it that this call belongs to.
+        tools, context: what was used to put this request together; for its record.
     """
 
     task_type: TaskType | None = None
@@ -140,7 +144,12 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
     prefer_free: bool = True
     private: bool = False
     no_store: bool = False
+    fresh: bool = False
     agent: str | None = None
+    run_id: str | None = None
+    phase: str | None = None
+    tools: tuple[ToolUse, ...] = ()
+    context: tuple[ContextUse, ...] = ()
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +254,7 @@ class AnswerBuilder:
     """
 
     def __init__(self, *, keep_text: bool = True) -> None:
-        self._keep_text = keep_text
+        self.keep_text = keep_text
         self.text_chars = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -258,14 +267,14 @@ class AnswerBuilder:
         match event:
             case TextDelta():
                 self.text_chars += len(event.text)
-                if self._keep_text:
+                if self.keep_text:
                     self._text.append(event.text)
             case ReasoningDelta():
-                if self._keep_text:
+                if self.keep_text:
                     self._reasoning.append(event.text)
             case ToolCallDelta():
                 pieces = self._calls.setdefault(event.index, [])
-                if self._keep_text:
+                if self.keep_text:
                     pieces.append(event)
             case UsageReport():
                 self.usage = event.usage

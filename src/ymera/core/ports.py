@@ -6,7 +6,7 @@ composition root (`ymera.app`) plugs them together.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,14 +15,19 @@ from ymera.core.access import Principal
 from ymera.core.chat import ChatEvent, ChatRequest
 from ymera.core.model import Model, Provider
 from ymera.core.record import RequestRecord
+from ymera.core.tool import ContextItem, Tool, ToolResult
 
 __all__ = [
     "ChatProvider",
     "Deadlines",
     "EventSink",
     "InputGuard",
+    "OutputGuard",
+    "OutputScreen",
     "ProviderFactory",
     "RateLimiter",
+    "ToolGate",
+    "ToolSource",
     "Transport",
     "TransportResponse",
 ]
@@ -114,12 +119,69 @@ class ProviderFactory(Protocol):
 class InputGuard(Protocol):
     """Looks at a request before it is routed."""
 
-    def check(self, request: ChatRequest) -> ChatRequest:
+    def check(self, request: ChatRequest, report: Callable[[str], None]) -> ChatRequest:
         """Return the request (possibly redacted).
+
+        Args:
+            request: what was asked.
+            report: told the kind of each finding that lets the request pass.
 
         Raises:
             GuardBlocked: it must not pass.
             TooLong: it is over the size limit.
+        """
+
+
+class OutputScreen(Protocol):
+    """Looks at one answer while it is written; what may still become a finding is held back."""
+
+    def feed(self, text: str) -> str:
+        """Take the next piece of text; return what may leave now, possibly redacted or empty."""
+
+    def end(self) -> str:
+        """Return the rest once no more text comes."""
+
+
+class OutputGuard(Protocol):
+    """Looks at answers before they reach the caller."""
+
+    def screen(self, report: Callable[[str], None]) -> OutputScreen:
+        """Return the screen of one answer.
+
+        Args:
+            report: told the kind of each finding (such as `secret.aws_key`), never its text.
+        """
+
+
+class ToolSource(Protocol):
+    """Where tools come from: the built-in ones, or one MCP server."""
+
+    async def tools(self) -> Sequence[Tool]:
+        """Return its tools, always in the same order; starts what has to be started.
+
+        Raises:
+            MachineError: it cannot be reached.
+        """
+
+    async def call(self, name: str, arguments: Mapping[str, object]) -> ToolResult:
+        """Call a tool; whatever goes wrong, a hang included, is a result with `is_error`."""
+
+    async def context(self, query: str) -> Sequence[ContextItem]:
+        """Return texts it offers that bear on `query` (resources); empty when it has none."""
+
+    async def close(self) -> None:
+        """End children and connections."""
+
+
+class ToolGate(Protocol):
+    """Decides whether a tool may be called; the last word before every call."""
+
+    def check(self, tool: Tool, arguments: Mapping[str, object], principal: Principal) -> str:
+        """Return what lets it run: `read_only`, `allowlist`, or who approved.
+
+        Raises:
+            Forbidden: it may not; the hint says which setting would let it.
+            InvalidRequest: the arguments do not fit the tool's schema.
         """
 
 

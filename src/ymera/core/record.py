@@ -9,6 +9,7 @@ import msgspec
 
 from ymera.core.access import Principal
 from ymera.core.route import RoutePlan
+from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
 
 __all__ = ["Attempt", "RequestRecord"]
@@ -45,6 +46,10 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
         prompt_chars, answer_chars: sizes, kept even when the text is not.
         prompt, answer: text; None unless storing text is switched on.
         agent: agent the request belongs to.
+        cached: whether the answer came from the cache.
+        run_id, phase: run and phase the request belongs to.
+        tools, context: what was used to put the request together.
+        findings: kinds of what the guards found in question and answer, each once.
     """
 
     id: str
@@ -68,3 +73,9 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None = None
     agent: str | None = None
     private: bool = False
+    cached: bool = False
+    run_id: str | None = None
+    phase: str | None = None
+    tools: tuple[ToolUse, ...] = ()
+    context: tuple[ContextUse, ...] = ()
+    findings: tuple[str, ...] = ()

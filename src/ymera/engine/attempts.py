@@ -54,6 +54,13 @@ class Commitment:
     rest: AsyncIterator[ChatEvent]
     resources: AsyncExitStack
 
+    async def events(self) -> AsyncIterator[ChatEvent]:
+        """Yield the answer from its beginning; once."""
+        for event in self.head:
+            yield event
+        async for event in self.rest:
+            yield event
+
 
 Call = Callable[[ChatRequest, Model], AbstractAsyncContextManager[AsyncIterator[ChatEvent]]]
 """Starts one upstream call: entering gives its events, leaving ends the call."""

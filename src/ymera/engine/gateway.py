@@ -1,19 +1,21 @@
 """The request pipeline, start to finish: the story of Ymera on one screen.
 
-admission -> input guards -> route -> attempts with fallback -> reply -> record
+admission -> input guards -> cache -> route -> attempts with fallback -> output guard -> record
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from ymera.core.access import Principal
 from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, ChatRequest
 from ymera.core.errors import YmeraError
-from ymera.core.ports import EventSink, InputGuard, RateLimiter
+from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
+from ymera.engine.cache import ResponseCache, cache_key
+from ymera.engine.output import screened
 from ymera.engine.router import Routes, nothing_to_ask
 from ymera.engine.trace import Clock, RequestTrace
 
@@ -30,6 +32,8 @@ class Gateway:
         attempts: asks the plan's candidates.
         sinks: are told of every finished request, after its reply has left.
         clock: wall and monotonic time.
+        output_guard: looks at answers on their way out; None lets them pass as they are.
+        cache: answers of earlier requests; None keeps none.
         store_text: whether records may hold prompt and answer.
     """
 
@@ -42,6 +46,8 @@ class Gateway:
         attempts: Attempts,
         sinks: Sequence[EventSink],
         clock: Clock,
+        output_guard: OutputGuard | None = None,
+        cache: ResponseCache | None = None,
         store_text: bool = False,
     ) -> None:
         self._limiter = limiter
@@ -50,6 +56,8 @@ class Gateway:
         self._attempts = attempts
         self._sinks = tuple(sinks)
         self._clock = clock
+        self._output_guard = output_guard
+        self._cache = cache
         self._store_text = store_text
 
     async def handle(
@@ -72,29 +80,45 @@ class Gateway:
         )
         try:
             self._limiter.admit(principal)
-            trace.request = request = self._pass_guards(request)
-            trace.plan = plan = self._router(request, explain=False)
-            if not plan.candidates:
-                raise nothing_to_ask(plan, lambda: self.route(request))
-            commitment = await self._attempts.commit(request, plan, trace)
+            trace.request = request = self._pass_guards(request, trace)
+            commitment = self._recall(trace) or await self._ask(trace)
         except BaseException as error:
             self._finish(trace, error)
             raise
-        return Reply(trace, commitment, self._finish)
+        return Reply(trace, commitment, self._finish, self._output_guard)
 
     def route(self, request: ChatRequest) -> RoutePlan:
         """Return what would be asked and why, and why not the others; asks nothing."""
         return self._router(request, explain=True)
 
-    def _pass_guards(self, request: ChatRequest) -> ChatRequest:
+    def _pass_guards(self, request: ChatRequest, trace: RequestTrace) -> ChatRequest:
         for guard in self._guards:
-            request = guard.check(request)
+            request = guard.check(request, trace.found)
         return request
+
+    def _recall(self, trace: RequestTrace) -> Commitment | None:
+        """Return the answer an equal request was given, if it is still held."""
+        if self._cache is None:
+            return None
+        trace.may_be_cached_as(cache_key(trace.request, trace.principal))
+        cached = self._cache.get(trace.cache_key) if trace.cache_key else None
+        if cached is None:
+            return None
+        trace.cached, trace.model, trace.plan = True, cached.model, cached.plan
+        return cached.commitment()
+
+    async def _ask(self, trace: RequestTrace) -> Commitment:
+        trace.plan = plan = self._router(trace.request, explain=False)
+        if not plan.candidates:
+            raise nothing_to_ask(plan, lambda: self.route(trace.request))
+        return await self._attempts.commit(trace.request, plan, trace)
 
     def _finish(self, trace: RequestTrace, error: BaseException | None) -> None:
         """Hand the record to the sinks in the loop's next turn, when the reply has left."""
         if isinstance(error, YmeraError):
             error.request_id, error.route = trace.id, trace.plan
+        if error is None and self._cache is not None:
+            self._cache.keep(trace)
         record = trace.record(error)
         loop = asyncio.get_running_loop()
         for sink in self._sinks:
@@ -112,10 +136,12 @@ class Reply:
         trace: RequestTrace,
         commitment: Commitment,
         finish: Callable[[RequestTrace, BaseException | None], None],
+        output_guard: OutputGuard | None = None,
     ) -> None:
         self.trace = trace
         self._commitment = commitment
         self._finish = finish
+        self._output_guard = output_guard
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
         """Yield the answer as it comes; closing the iterator cancels the upstream call.
@@ -126,10 +152,7 @@ class Reply:
         error: BaseException | None = None
         try:
             async with self._commitment.resources:
-                for event in self._commitment.head:
-                    self.trace.passed(event)
-                    yield event
-                async for event in self._commitment.rest:
+                async for event in self._screened():
                     self.trace.passed(event)
                     yield event
             self.trace.answer.require_finish()
@@ -138,6 +161,12 @@ class Reply:
             raise
         finally:
             self._finish(self.trace, error)
+
+    def _screened(self) -> AsyncIterator[ChatEvent]:
+        events = self._commitment.events()
+        if self._output_guard is None or self.trace.cached:  # what is held was screened before
+            return events
+        return screened(events, self._output_guard, self.trace.found)
 
     async def answer(self) -> ChatAnswer:
         """Return the whole answer.

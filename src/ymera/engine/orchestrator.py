@@ -49,6 +49,7 @@ class AIRequest:
         private: only models that do not train on the text.
         messages: earlier turns of the conversation.
         user: who asks, for rate limits; None = the owner of this machine.
+        fresh: do not answer from the cache.
     """
 
     task_id: str = ""
@@ -63,6 +64,7 @@ class AIRequest:
     private: bool = False
     messages: tuple[Message, ...] = ()
     user: str | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +188,7 @@ def chat_request(request: AIRequest, *, model: str, stream: bool) -> ChatRequest
             complexity=_word(TaskComplexity, request.complexity, "complexity"),
             prefer_free=request.prefer_free,
             private=request.private,
+            fresh=request.fresh,
         ),
     )
 
@@ -223,7 +226,7 @@ def response_of(request: AIRequest, reply: Reply) -> AIResponse:
     return AIResponse(
         task_id=request.task_id,
         success=True,
-        cost=trace.model.cost_usd(usage) if trace.model else None,
+        cost=trace.cost_usd(),
         model=trace.model.id if trace.model else None,
         provider=trace.model.provider if trace.model else None,
         usage=usage,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from ymera.core.access import Principal
 from ymera.core.chat import AnswerBuilder, ChatEvent, ChatRequest, prompt_text
@@ -14,6 +15,7 @@ from ymera.core.errors import ProviderError, YmeraError
 from ymera.core.model import Model
 from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import RoutePlan
+from ymera.core.usage import Usage
 
 __all__ = ["CANCELLED", "INTERNAL_ERROR", "Clock", "RequestTrace", "error_code", "new_request_id"]
 
@@ -68,6 +70,9 @@ class RequestTrace:
         answer: every event that left for the caller, added up.
         overhead_s: seconds of our own work before the first upstream call.
         ttft_s: seconds until the first event left.
+        cached: whether the answer came from the cache.
+        cache_key: under which the answer may be kept; None when it may not.
+        findings: kinds of what the guards found, in the order of a set.
     """
 
     request: ChatRequest
@@ -81,6 +86,9 @@ class RequestTrace:
     store_text: bool = False
     overhead_s: float | None = None
     ttft_s: float | None = None
+    cached: bool = False
+    cache_key: bytes | None = None
+    findings: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.id = self.id or new_request_id()
@@ -127,6 +135,22 @@ class RequestTrace:
             self.ttft_s = self.elapsed_s()
         self.answer.add(event)
 
+    def may_be_cached_as(self, key: bytes | None) -> None:
+        """Note under which key the answer may be kept, so that its text is; None: it may not."""
+        self.cache_key = key
+        if key is not None and not self.answer.keep_text:
+            self.answer = AnswerBuilder()
+
+    def found(self, kind: str) -> None:
+        """Note what a guard found."""
+        self.findings[kind] = None
+
+    def cost_usd(self) -> Decimal | None:
+        """Return what the answer cost, as far as it was read: 0 from the cache, None unknown."""
+        if self.cached:
+            return Decimal(0)
+        return self.model.cost_usd(self.answer.usage) if self.model else None
+
     def record(self, error: BaseException | None) -> RequestRecord:
         """Return the fact to be stored; `error` is what ended the request, None on success."""
         hints = self.request.hints
@@ -141,8 +165,8 @@ class RequestTrace:
             attempts=tuple(self.attempts),
             model_id=self.model.id if self.model else None,
             provider=self.model.provider if self.model else None,
-            usage=self.answer.usage,
-            cost_usd=self.model.cost_usd(self.answer.usage) if self.model else None,
+            usage=Usage() if self.cached else self.answer.usage,
+            cost_usd=self.cost_usd(),
             latency_s=self.elapsed_s(),
             ttft_s=self.ttft_s,
             overhead_s=self.overhead_s or 0.0,
@@ -153,4 +177,10 @@ class RequestTrace:
             answer=self.answer.text if self.store_text else None,
             agent=hints.agent,
             private=hints.private,
+            cached=self.cached,
+            run_id=hints.run_id,
+            phase=hints.phase,
+            tools=hints.tools,
+            context=hints.context,
+            findings=tuple(self.findings),
         )

@@ -35,6 +35,7 @@ class AskOptions(TypedDict, total=False):
     private: bool
     messages: tuple[Message, ...]
     user: str | None
+    fresh: bool
 
 
 class Ymera:

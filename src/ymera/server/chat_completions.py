@@ -11,7 +11,7 @@ from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.engine.gateway import Gateway, Reply
-from ymera.engine.trace import new_request_id
+from ymera.engine.trace import RequestTrace, new_request_id
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (
     REQUEST_ID,
@@ -136,18 +136,25 @@ def _model_id(reply: Reply) -> str:
     return model.id if model else reply.trace.request.model
 
 
+def _cache_word(trace: RequestTrace) -> bytes:
+    if trace.cached:
+        return b"hit"
+    return b"off" if trace.cache_key is None else b"miss"
+
+
 def _headers(reply: Reply) -> list[Header]:
     """Return what SURFACE section 4 promises; the cost header is absent when it is unknown."""
     trace = reply.trace
     headers = [
         (b"x-request-id", trace.id.encode()),
         (b"x-ymera-attempts", b"%d" % len(trace.attempts)),
+        (b"x-ymera-cache", _cache_word(trace)),
         (b"x-ymera-overhead-ms", b"%.3f" % (1000 * (trace.overhead_s or 0.0))),
     ]
     if trace.model is not None:
         headers.append((b"x-ymera-model", trace.model.id.encode()))
         headers.append((b"x-ymera-provider", trace.model.provider.encode()))
-        cost = trace.model.cost_usd(trace.answer.usage)
+        cost = trace.cost_usd()
         if cost is not None:
             headers.append((b"x-ymera-cost-usd", str(cost).encode()))
     return headers

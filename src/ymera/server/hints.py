@@ -27,7 +27,13 @@ def with_header_hints(request: ChatRequest, headers: Iterable[Header]) -> ChatRe
     Raises:
         InvalidRequest: a hint with an unknown value.
     """
-    found = {name: value for name, value in headers if name.startswith(_PREFIX)}
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name.startswith(_PREFIX):
+            found[name] = value
+        elif name == b"cache-control" and b"no-cache" in value.lower():
+            hints = msgspec.structs.replace(request.hints, fresh=True)
+            request = msgspec.structs.replace(request, hints=hints)
     if not found:
         return request
     hints = request.hints

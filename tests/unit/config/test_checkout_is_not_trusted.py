@@ -1,4 +1,4 @@
-"""A file that came with a checkout may not say where prompts and keys go, or what is spent."""
+"""A file that came with a checkout may not say where prompts and keys go, what runs, or what is spent."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ RISKY = [
     ("budget.max_usd_per_request", "[budget]\nmax_usd_per_request = 5"),
     ("server.allowed_origins", '[server]\nallowed_origins = ["https://evil.example"]'),
     ("server.allowed_hosts", '[server]\nallowed_hosts = ["evil.example"]'),
+    ("mcp.servers.x.command", '[mcp.servers.x]\ncommand = "evil"'),
+    ("tools.allow", '[tools]\nallow = ["*"]'),
+    ("tools.always", "[tools]\nalways = true"),
+    ("tools.read_root", '[tools]\nread_root = "/"'),
+    ("tools.databases.x.url", '[tools.databases.x]\nurl = "sqlite:///a.db"'),
+    ("runs.max_usd", "[runs]\nmax_usd = 5"),
 ]
 
 

@@ -45,11 +45,11 @@ async def test_connect_gives_ask_stream_and_route() -> None:
             "7",
         )
         assert (answer.model, answer.provider, answer.cost) == ("stage/actor", "stage", Decimal(0))
-        events = [event async for event in ai.stream("Say hello")]
+        events = [event async for event in ai.stream("Say good day")]
         assert isinstance(events[0], ymera.TextDelta)
         assert isinstance(events[-1], UsageReport)
         pieces = [str(event) for event in events if str(event)]
-        assert "".join(pieces) == "You asked: Say hello"
+        assert "".join(pieces) == "You asked: Say good day"
         assert len(pieces) > 1
         plan = ai.route("Translate this into French: hello")
         assert plan.profile.type is ymera.TaskType.TRANSLATION
@@ -64,7 +64,7 @@ def test_the_sync_twin_does_the_same() -> None:
     with ymera.connect_sync() as ai:
         assert ai.ask("Say hello").response == "You asked: Say hello"
         assert "".join(map(str, ai.stream("Say hello"))) == "You asked: Say hello"
-        first = next(iter(ai.stream("Say hello")))
+        first = next(iter(ai.stream("Say good day")))
         assert str(first) == "You"
         assert ai.route("hi there").candidates[0].model.id == "stage/actor"
         with pytest.raises(UnknownModel):
@@ -85,7 +85,7 @@ def test_the_sync_twin_needs_no_block_and_close_ends_its_thread() -> None:
     ai = ymera.connect_sync()
     assert "ymera-sync" not in threads()
     assert ai.ask("Say hello").response == "You asked: Say hello"
-    unread = ai.stream("Say hello")
+    unread = ai.stream("Say good day")
     assert str(next(unread)) == "You"
     assert "ymera-sync" in threads()
     ai.close()

@@ -119,6 +119,7 @@ async def test_an_answer_names_model_cost_and_overhead(open_client: Open) -> Non
         "x-ymera-model": "stage/actor",
         "x-ymera-provider": "stage",
         "x-ymera-attempts": "1",
+        "x-ymera-cache": "miss",
         "x-ymera-cost-usd": "0",
     }
 

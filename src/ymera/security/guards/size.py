@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ymera.core.chat import ChatRequest, ImagePart, Message, Role, TextPart
 from ymera.core.errors import InvalidRequest, TooLong
 
@@ -19,7 +21,7 @@ class SizeGuard:
     def __init__(self, max_input_length: int) -> None:
         self._max_chars = max_input_length
 
-    def check(self, request: ChatRequest) -> ChatRequest:
+    def check(self, request: ChatRequest, report: Callable[[str], None]) -> ChatRequest:
         """Return the request unchanged.
 
         Raises:

@@ -24,7 +24,7 @@ IMAGE = ImagePart(url="data:image/png;base64," + "A" * 1_000)
 @pytest.mark.proves("engine.size-limit", "guards.size")
 def test_one_character_too_many_is_refused_with_both_numbers() -> None:
     with pytest.raises(TooLong) as caught:
-        SizeGuard(100_000).check(request(says("x" * 60_000), says("y" * 40_000, "z")))
+        SizeGuard(100_000).check(request(says("x" * 60_000), says("y" * 40_000, "z")), print)
 
     assert caught.value.message == "The prompt has 100,001 characters; the limit is 100,000."
     assert caught.value.hint == "Shorten it, or raise security.max_input_length."
@@ -33,7 +33,7 @@ def test_one_character_too_many_is_refused_with_both_numbers() -> None:
 @pytest.mark.proves("guards.size")
 def test_text_of_exactly_the_limit_passes_unchanged_and_images_do_not_count() -> None:
     fits = request(says("x" * 6, role=Role.SYSTEM), says("y" * 4, IMAGE))
-    assert SizeGuard(10).check(fits) is fits
+    assert SizeGuard(10).check(fits, print) is fits
 
 
 @pytest.mark.proves("guards.empty-prompt")
@@ -50,7 +50,7 @@ def test_text_of_exactly_the_limit_passes_unchanged_and_images_do_not_count() ->
 )
 def test_a_last_message_that_says_nothing_is_refused(messages: tuple[Message, ...]) -> None:
     with pytest.raises(InvalidRequest, match=r"^The prompt is empty\.$") as caught:
-        SizeGuard(100).check(request(*messages))
+        SizeGuard(100).check(request(*messages), print)
     assert caught.value.hint
 
 
@@ -71,4 +71,4 @@ def test_a_last_message_that_says_nothing_is_refused(messages: tuple[Message, ..
     ],
 )
 def test_text_an_image_or_a_tool_result_is_a_prompt(messages: tuple[Message, ...]) -> None:
-    assert SizeGuard(100).check(request(*messages)).messages == messages
+    assert SizeGuard(100).check(request(*messages), print).messages == messages
