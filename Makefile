@@ -18,13 +18,13 @@ help: ## list the targets
 
 setup: $(STAMP) ## install the locked dependencies and this checkout into .venv
 
-$(STAMP): requirements-dev.txt pyproject.toml
+$(STAMP): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Ymera needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1 || true)." >&2; \
 	  echo "Name another one: make setup PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --require-hashes -r requirements-dev.txt
+	  --require-hashes -r locks/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --no-deps --no-build-isolation -e .
 	@touch $@
@@ -60,8 +60,9 @@ format: $(STAMP) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 
 lock: ## maintainers, needs uv: resolve again (LOCK_ARGS=--upgrade for newer versions)
-	$(UV) pip compile pyproject.toml --extra local $(UV_LOCK) -o requirements.txt
-	$(UV) pip compile pyproject.toml --extra local --group dev $(UV_LOCK) -o requirements-dev.txt
+	$(UV) pip compile pyproject.toml --extra local $(UV_LOCK) -o locks/run.txt
+	$(UV) pip compile pyproject.toml --extra local --group dev $(UV_LOCK) -o locks/dev.txt
+	$(PYTHON) scripts/check_locks.py --write
 	$(PYTHON) scripts/check_locks.py
 
 # The header names this target; uv's own would hold the command line with its paths.

@@ -1,8 +1,12 @@
 """The lock gate: no address and no path in a lock, a hash for every package.
 
+`locks/run.txt` and `locks/dev.txt` are the locks. `requirements.txt` is the document's install
+line: the checkout itself, which pip cannot hash, and the pins of the dev lock without hashes;
+`--write` makes it from that lock.
+
 A lock that names an index or a folder works on the machine that wrote it and nowhere else, and
 an entry without a hash is no lock. The same scan over every tracked file keeps registries' hosts
-out of the rest of the repository. Run: `python scripts/check_locks.py [checkout]`.
+out of the rest of the repository. Run: `python scripts/check_locks.py [--write] [checkout]`.
 """
 
 from __future__ import annotations
@@ -15,6 +19,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PINNED = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[\w,-]+\])?==[^\s;]+( ; [^\\]+)? \\$")
+HEADER = (
+    "# Made by `make lock`: what `pip install -r requirements.txt` needs to run and test a clone.",
+    "# The same versions with hashes, for everything automatic: locks/run.txt and locks/dev.txt.",
+)
 HASH = re.compile(r"^--hash=sha256:[0-9a-f]{64}( \\)?$")
 ADDRESS = re.compile(r"\w+://|\b(file|git|hg|svn)[:+]|@ ", re.ASCII)
 ABSOLUTE_PATH = re.compile(r"(^|[\s=:'\"(])(~?/|\.{1,2}/|[A-Za-z]:\\)")
@@ -34,7 +42,7 @@ HOSTS = re.compile(
 
 
 def check_requirements(name: str, text: str) -> Iterator[str]:
-    """Yield what is wrong with a `requirements*.txt` lock."""
+    """Yield what is wrong with a lock of pip's."""
     hashes = 1  # of the package above; there is none yet
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
@@ -69,7 +77,12 @@ def check_package_lock(name: str, text: str) -> Iterator[str]:
 def check_superset(runtime: str, dev: str) -> Iterator[str]:
     """Yield the packages that the two locks do not pin alike."""
     for pin in sorted(_pins(runtime) - _pins(dev)):
-        yield f"requirements-dev.txt: differs from requirements.txt in {pin}"
+        yield f"locks/dev.txt: differs from locks/run.txt in {pin}"
+
+
+def install_line(dev: str) -> str:
+    """Return the text of `requirements.txt`: this checkout and the pins of the dev lock."""
+    return "\n".join([*HEADER, "-e .[local]", *sorted(_pins(dev)), ""])
 
 
 def _pins(text: str) -> set[str]:
@@ -106,20 +119,29 @@ def check_tree(root: Path) -> list[str]:
     problems = list(check_hosts(files, root))
     for path in files:
         name = path.relative_to(root).as_posix()
-        if path.match("requirements*.txt"):
+        if path.match("locks/*.txt"):
             problems += check_requirements(name, path.read_text(encoding="utf-8"))
         elif path.name == "package-lock.json":
             problems += check_package_lock(name, path.read_text(encoding="utf-8"))
-    locks = [root / "requirements.txt", root / "requirements-dev.txt"]
-    problems += [f"{lock.name}: missing" for lock in locks if not lock.exists()]
+    locks = [root / "locks" / "run.txt", root / "locks" / "dev.txt"]
+    problems += [f"locks/{lock.name}: missing" for lock in locks if not lock.exists()]
     if not problems:
-        problems += check_superset(*(lock.read_text(encoding="utf-8") for lock in locks))
+        run, dev = (lock.read_text(encoding="utf-8") for lock in locks)
+        problems += check_superset(run, dev)
+        written = root / "requirements.txt"
+        if not written.exists() or written.read_text(encoding="utf-8") != install_line(dev):
+            problems.append("requirements.txt: not made from locks/dev.txt; run with --write")
     return problems
 
 
 def main(arguments: list[str]) -> int:
     """Print every problem; return 1 when there is one."""
-    root = Path(arguments[0] if arguments else Path(__file__).parents[1])
+    write = "--write" in arguments
+    places = [argument for argument in arguments if argument != "--write"]
+    root = Path(places[0] if places else Path(__file__).parents[1])
+    if write:
+        dev = (root / "locks" / "dev.txt").read_text(encoding="utf-8")
+        (root / "requirements.txt").write_text(install_line(dev), encoding="utf-8")
     problems = check_tree(root)
     for problem in problems:
         print(f"error: {problem}")

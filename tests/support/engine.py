@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from ymera.core.access import LOCAL_OWNER, Principal
 from ymera.core.chat import ChatEvent, ChatRequest, Message, RequestHints, Role, TextPart
 from ymera.core.model import FreeTerms, Model
-from ymera.core.ports import Deadlines
+from ymera.core.ports import Deadlines, OutputGuard
 from ymera.core.record import RequestRecord
 from ymera.core.route import Candidate, Exclusion, RoutePlan, RoutePolicy
 from ymera.core.task import TaskComplexity, TaskProfile, TaskType
 from ymera.engine.attempts import Attempts
+from ymera.engine.cache import ResponseCache
 from ymera.engine.gate import CallGate
 from ymera.engine.gateway import Gateway
 from ymera.engine.trace import Clock
@@ -96,6 +97,8 @@ class Stage:
     store_text: bool = False
     free: bool = True
     exclusions: tuple[Exclusion, ...] = ()
+    cache: ResponseCache | None = None
+    output_guard: OutputGuard | None = None
 
     def gateway(self) -> Gateway:
         """Return the gateway."""
@@ -109,6 +112,8 @@ class Stage:
             ),
             sinks=[self.records],
             clock=self.time.clock(),
+            cache=self.cache,
+            output_guard=self.output_guard,
             store_text=self.store_text,
         )
 

@@ -107,6 +107,16 @@ def test_the_dev_lock_pins_what_the_run_time_lock_pins() -> None:
     assert "click==8.2.1" in problem
 
 
+@pytest.mark.proves("repo.install-line")
+def test_the_install_line_is_this_checkout_and_the_pins_of_the_dev_lock() -> None:
+    lines = check_locks.install_line(LOCK).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "-e .[local]",
+        "click==8.2.1",
+        "uvloop==0.22 ; sys_platform != 'win32'",
+    ]
+
+
 @pytest.mark.proves("repo.no-index-hosts")
 def test_a_file_that_names_a_registry_host_fails(tmp_path: Path) -> None:
     bad = write(tmp_path / "notes.md", "first\nsee files.python" + "hosted.org for it\n")
