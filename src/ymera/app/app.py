@@ -38,6 +38,7 @@ from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot
 from ymera.routing.policies import ALIASES
 from ymera.security.audit import AuditLog
+from ymera.security.guards.secrets import SecretsGuard
 from ymera.security.guards.size import SizeGuard
 from ymera.security.rate_limit import HourlyRateLimiter
 from ymera.storage.batching import BatchingSink
@@ -223,6 +224,7 @@ class App:
             ),
             sinks=self._sinks(settings),
             clock=self._clock,
+            output_guard=SecretsGuard() if settings.security.enable_output_validation else None,
             cache=_cache(settings, self._clock),
             store_text=settings.monitoring.store_prompts,
         )
