@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ymera-setup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test test-full coverage check format lock clean
+.PHONY: help setup run serve test test-full coverage check format lock clean node-servers
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: $(STAMP) ## the quick tests
 test-full: $(STAMP) ## the rest: chaos, slow ones, the larger model
 	$(BIN)/python -m pytest -m "chaos or full" $(PYTEST_ARGS)
 
+node-servers: ## real MCP servers for the integration tests; needs Node.js, `make test` does not
+	cd tests/support/node && npm ci --ignore-scripts --silent
+
 coverage: $(STAMP) ## run both with coverage; at least 85% of lines and branches
 	$(MAKE) test PYTEST_ARGS="$(PYTEST_ARGS) --cov --cov-report="
 	$(MAKE) test-full PYTEST_ARGS="$(PYTEST_ARGS) --cov --cov-append --cov-report="
@@ -71,5 +74,5 @@ UV_LOCK = --quiet --no-config --universal --python-version 3.11 --generate-hashe
 
 clean: ## remove what the other targets made, .venv and caches included
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf build dist htmlcov .coverage .coverage.*
+	rm -rf build dist htmlcov .coverage .coverage.* tests/support/node/node_modules
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
         get_orchestrator,
     )
     from ymera.facade.connect import SyncYmera, Ymera, connect, connect_sync
+    from ymera.facade.multi_model_executor import (
+        MultiModelExecutor,
+        RunResult,
+        get_multi_model_executor,
+    )
 
     __version__: str
 
@@ -31,7 +36,9 @@ __all__ = [
     "AIOrchestrator",
     "AIRequest",
     "AIResponse",
+    "MultiModelExecutor",
     "RoutePlan",
+    "RunResult",
     "SyncYmera",
     "TaskComplexity",
     "TaskType",
@@ -42,6 +49,7 @@ __all__ = [
     "__version__",
     "connect",
     "connect_sync",
+    "get_multi_model_executor",
     "get_orchestrator",
 ]
 
@@ -49,7 +57,9 @@ _HOME = {
     "AIOrchestrator": "ymera.facade.ai_orchestrator",
     "AIRequest": "ymera.facade.ai_orchestrator",
     "AIResponse": "ymera.facade.ai_orchestrator",
+    "MultiModelExecutor": "ymera.facade.multi_model_executor",
     "RoutePlan": "ymera.core.route",
+    "RunResult": "ymera.facade.multi_model_executor",
     "SyncYmera": "ymera.facade.connect",
     "TaskComplexity": "ymera.core.task",
     "TaskType": "ymera.core.task",
@@ -59,6 +69,7 @@ _HOME = {
     "YmeraError": "ymera.core.errors",
     "connect": "ymera.facade.connect",
     "connect_sync": "ymera.facade.connect",
+    "get_multi_model_executor": "ymera.facade.multi_model_executor",
     "get_orchestrator": "ymera.facade.ai_orchestrator",
 }
 

@@ -21,7 +21,9 @@ def test_the_public_names_are_pinned() -> None:
         "AIOrchestrator",
         "AIRequest",
         "AIResponse",
+        "MultiModelExecutor",
         "RoutePlan",
+        "RunResult",
         "SyncYmera",
         "TaskComplexity",
         "TaskType",
@@ -32,6 +34,7 @@ def test_the_public_names_are_pinned() -> None:
         "__version__",
         "connect",
         "connect_sync",
+        "get_multi_model_executor",
         "get_orchestrator",
     ]
     assert all(getattr(ymera, name) is not None for name in ymera.__all__)

@@ -12,19 +12,25 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ymera.app.availability import pulled_models, unavailable_models, within_slots
+from ymera.app.front_door import FrontDoor, parameters_of, task_of
+from ymera.app.observing import Observing
 from ymera.app.overlay import with_own_hosts
+from ymera.app.running import Running
+from ymera.app.securing import Securing
 from ymera.app.upstreams import Upstreams
 from ymera.catalog.load import load as load_catalog
 from ymera.config.load import Loaded, load_settings
 from ymera.config.paths import DataPaths, ensure_writable, locate_data_dir
 from ymera.config.schema import Settings
 from ymera.config.watch import Watcher
+from ymera.core.access import Principal
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, YmeraError
 from ymera.core.model import ModelKind
-from ymera.core.ports import ChatProvider, EventSink, InputGuard
+from ymera.core.ports import ChatProvider, EventSink
 from ymera.core.record import RequestRecord
 from ymera.engine.attempts import Attempts
 from ymera.engine.cache import ResponseCache
@@ -33,16 +39,15 @@ from ymera.engine.gateway import Gateway
 from ymera.engine.orchestrator import AIOrchestrator
 from ymera.engine.router import Router
 from ymera.engine.trace import Clock
-from ymera.monitoring.counters import Counters
 from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot
 from ymera.routing.policies import ALIASES
-from ymera.security.audit import AuditLog
-from ymera.security.guards.secrets import SecretsGuard
-from ymera.security.guards.size import SizeGuard
-from ymera.security.rate_limit import HourlyRateLimiter
 from ymera.storage.batching import BatchingSink
 from ymera.storage.records import SqlRecordStore
+
+if TYPE_CHECKING:
+    from ymera.phases.service import RunService
+    from ymera.phases.types import RunSpec
 
 __all__ = ["App"]
 
@@ -61,12 +66,16 @@ class App:
 
     Attributes:
         settings: in force now; `reload` replaces them.
+        environ: as given.
         catalog: bundled models and the user's own.
         gateway: the request pipeline of these settings.
-        orchestrator: front door of library, command line and document.
-        counters: running totals of this process.
+        front_door: where requests enter: agents' names go to runs, others to the gateway.
+        orchestrator: the same for library, command line and document.
+        observing: metrics, experience, feedback and retention.
+        running: agents and multi-model runs.
         records: the store of request records.
         audit: the audit log.
+        securing: vault, guards, tool gate, the document's security manager.
     """
 
     def __init__(
@@ -77,23 +86,42 @@ class App:
         clock: Clock,
         providers: Mapping[str, ChatProvider] = MappingProxyType({}),
     ) -> None:
-        self._environ = environ
+        self.environ = environ
         self._clock = clock
         self._given = providers
         self._watcher = Watcher(load, report=_log_broken_edit)
         loaded = self._watcher.loaded
         self.paths: DataPaths = locate_data_dir(loaded.settings.data_dir, environ=environ)
         ensure_writable(self.paths.root)
-        self.counters = Counters()
         self.records = SqlRecordStore(self.paths.records)
-        self.audit = AuditLog(self.paths.audit_logs, now=clock.now)
+        self.observing = Observing(
+            paths=self.paths, records=self.records, clock=clock, settings=lambda: self.settings
+        )
+        self.securing = Securing(
+            paths=self.paths, environ=environ, clock=clock, settings=lambda: self.settings
+        )
+        self.audit = self.securing.audit
+        self.running = Running(
+            paths=self.paths,
+            environ=environ,
+            clock=clock,
+            settings=lambda: self.settings,
+            gateway=lambda: self.gateway,
+        )
+        self.front_door = FrontDoor(
+            gateway=lambda: self.gateway,
+            is_model=lambda name: name in ALIASES or self.catalog.find(name) is not None,
+            agents=self._agent_names,
+            plan=self._planned,
+            runs=lambda: self.runs,
+            clock=clock,
+        )
         self.orchestrator = AIOrchestrator(
-            lambda: self.gateway, lambda: self.settings.models.default_model
+            lambda: self.front_door, lambda: self.settings.models.default_model
         )
         self._sink = BatchingSink([self.records.write_batch, self._write_audit])
         self._upstreams: Upstreams | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self._limiter: tuple[int, HourlyRateLimiter] | None = None
         self._configure(loaded)
 
     @classmethod
@@ -136,10 +164,12 @@ class App:
         async with AsyncExitStack() as parts:  # in reverse, each whatever happens to the others
             parts.callback(self.records.close)
             parts.push_async_callback(self._sink.close)
+            parts.push_async_callback(self.observing.close)
             if self._upstreams is not None:
                 parts.push_async_callback(self._upstreams.close)
             for retiring in tuple(self._retiring):
                 parts.push_async_callback(asyncio.wait_for, retiring, _RETIRE_WITHIN_S)
+            parts.push_async_callback(self.running.close)
 
     def snapshot(self) -> Snapshot:
         """Return every model and why some cannot be called now."""
@@ -161,9 +191,9 @@ class App:
         )
 
     def model_names(self) -> tuple[str, ...]:
-        """Return every name a request may use: aliases, then ids of chat models."""
+        """Return every name a request may use: aliases, agents, then ids of chat models."""
         chat = (model.id for model in self.catalog.models if model.kind is ModelKind.CHAT)
-        return (*ALIASES, *chat)
+        return (*ALIASES, *self._agent_names(), *chat)
 
     def refresh(self) -> None:
         """Take in models that were pulled or removed since."""
@@ -172,7 +202,7 @@ class App:
             self._take_snapshot(pulled)
 
     def reload(self) -> bool:
-        """Take in changed configuration files and pulled models; cheap when nothing changed.
+        """Take in changed configuration files, keys and pulled models; cheap when nothing changed.
 
         A broken edit is logged once and changes nothing.
 
@@ -186,6 +216,9 @@ class App:
         """
         loaded = self._watcher.poll()
         if loaded is None:
+            if self.securing.keys_changed():
+                self._configure(self.loaded)
+                self.audit.log("keys.reloaded")
             self.refresh()
             return False
         self._configure(loaded)
@@ -196,6 +229,11 @@ class App:
     def settings(self) -> Settings:
         """The settings in force now."""
         return self.loaded.settings
+
+    @property
+    def runs(self) -> RunService:
+        """The run service, made at first use."""
+        return self.running.service
 
     @property
     def models_dir(self) -> Path:
@@ -212,11 +250,12 @@ class App:
         settings = loaded.settings
         catalog = with_own_hosts(load_catalog(), settings.providers)
         self.loaded, self.catalog = loaded, catalog
+        self._keys = self.securing.credentials(catalog)
         self._take_snapshot(pulled_models(catalog, self.models_dir))
         self._upstreams = self._upstreams_of(settings)
         self.gateway = Gateway(
-            limiter=self._limiter_of(settings),
-            guards=_guards(settings),
+            limiter=self.securing.limiter(settings),
+            guards=self.securing.input_guards(settings),
             router=self._router(settings),
             attempts=Attempts(
                 call=self._upstreams.call,
@@ -224,9 +263,23 @@ class App:
             ),
             sinks=self._sinks(settings),
             clock=self._clock,
-            output_guard=SecretsGuard() if settings.security.enable_output_validation else None,
+            output_guard=self.securing.output_guard(settings),
             cache=_cache(settings, self._clock),
             store_text=settings.monitoring.store_prompts,
+        )
+
+    def _agent_names(self) -> tuple[str, ...]:
+        return self.running.agents.names()  # read at each call: a user's file may be new
+
+    def _planned(self, request: ChatRequest, principal: Principal) -> RunSpec:
+        """Return the run that a request for an agent stands for."""
+        return self.running.plan(
+            request.model,
+            task_of(request),
+            parameters_of(request),
+            complexity=request.hints.complexity,
+            private=request.hints.private or request.hints.no_store,
+            principal=principal,
         )
 
     def _upstreams_of(self, settings: Settings) -> Upstreams:
@@ -234,7 +287,7 @@ class App:
         fresh = Upstreams(
             catalog=self.catalog,
             settings=settings,
-            environ=self._environ,
+            environ=self._keys,
             models_dir=self.models_dir,
             given=self._given,
         )
@@ -250,7 +303,7 @@ class App:
 
     def _take_snapshot(self, pulled: frozenset[str]) -> None:
         self._pulled = pulled
-        unavailable = unavailable_models(self.catalog, self.settings, self._environ, pulled)
+        unavailable = unavailable_models(self.catalog, self.settings, self._keys, pulled)
         models = within_slots(self.catalog, self.settings.local.context_tokens)
         self._snapshot = Snapshot(models=models, availability=unavailable)
 
@@ -263,6 +316,7 @@ class App:
             prefer_free=settings.models.prefer_free,
             max_cost_usd=settings.budget.max_usd_per_request,
             max_retries=settings.models.max_retries,
+            experience=self.observing.experience.advantages,
         )
 
     @cached_property
@@ -270,15 +324,8 @@ class App:
         weights = files("ymera.routing").joinpath("data", "task_model.bin").read_bytes()
         return TaskClassifier.from_bytes(weights)
 
-    def _limiter_of(self, settings: Settings) -> HourlyRateLimiter:
-        limit = settings.security.rate_limit_per_hour
-        if self._limiter is None or self._limiter[0] != limit:  # else callers keep their count
-            self._limiter = (limit, HourlyRateLimiter(limit, now=self._clock.now))
-        return self._limiter[1]
-
     def _sinks(self, settings: Settings) -> list[EventSink]:
-        counting = settings.monitoring.enable_metrics
-        return [self._sink, self.counters] if counting else [self._sink]
+        return [self._sink, *self.observing.sinks(settings)]
 
     def _write_audit(self, records: Sequence[RequestRecord]) -> None:
         if self.settings.monitoring.enable_audit_log:
@@ -295,9 +342,3 @@ def _cache(settings: Settings, clock: Clock) -> ResponseCache | None:
     if not settings.performance.enable_caching or ttl_s == 0:
         return None
     return ResponseCache(ttl_s, monotonic=clock.monotonic)
-
-
-def _guards(settings: Settings) -> list[InputGuard]:
-    """Return the input guards that are switched on."""
-    security = settings.security
-    return [SizeGuard(security.max_input_length)] if security.enable_input_validation else []

@@ -85,6 +85,7 @@ class Upstreams:
             settings.local,
             settings.performance.timeout_seconds,
             self._models_dir,
+            self._environ,
         )
 
     async def retire(self) -> None:

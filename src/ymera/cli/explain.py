@@ -1,4 +1,4 @@
-"""A route plan in words and as data."""
+"""A route plan in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 
 from ymera.core.route import Candidate, RoutePlan
 
-__all__ = ["plan_json", "plan_lines"]
+__all__ = ["plan_lines"]
 
 _SHOWN_EXCLUSIONS = 8
 
@@ -37,26 +37,3 @@ def plan_lines(plan: RoutePlan, *, all_exclusions: bool = False) -> list[str]:
 
 def _terms(candidate: Candidate) -> str:
     return " + ".join(f"{value:.3f} {name}" for name, value in candidate.terms.items())
-
-
-def plan_json(plan: RoutePlan) -> dict[str, object]:
-    """Return the plan as data: task, policy, candidates in order, every exclusion."""
-    return {
-        "task": plan.profile,
-        "policy": plan.policy,
-        "candidates": [
-            {
-                "model": each.model.id,
-                "provider": each.model.provider,
-                "score": each.score,
-                "terms": each.terms,
-                "reason": each.reason,
-                "free": each.model.free.may_auto_route,
-            }
-            for each in plan.candidates
-        ],
-        "exclusions": [
-            {"model": each.model_id, "reason": each.reason, "detail": each.detail}
-            for each in plan.exclusions
-        ],
-    }

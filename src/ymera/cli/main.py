@@ -30,12 +30,23 @@ class _Row:
 _COMMANDS = (
     _Row("ask", "Everyday", 'One answer; `ymera "question"` is short for it.', "ask"),
     _Row("chat", "Everyday", "A conversation.", "chat"),
+    _Row("keys", "Everyday", "Set, list, rotate and remove provider keys.", "keys"),
+    _Row("run", "Everyday", "A task done by an agent, a model for each phase.", "run"),
+    _Row("runs", "Everyday", "List, show, resume, cancel and remove runs.", "runs"),
     _Row("serve", "Everyday", "The server: OpenAI-compatible, on loopback.", "serve"),
     _Row("models", "Operate", "List, show, pull and test models.", "models"),
+    _Row("agents", "Operate", "List and show agents.", "agents"),
+    _Row("mcp", "Operate", "List, add, remove and try MCP servers.", "mcp"),
     _Row("catalog", "Operate", "Check the model catalogue.", "catalog"),
     _Row("config", "Operate", "Show settings and where they come from.", "config"),
+    _Row("stats", "Operate", "Requests, models, cost and times.", "stats"),
+    _Row("logs", "Operate", "List, show, rate and replay requests.", "logs"),
+    _Row("security", "Operate", "Scan texts; what was found, refused and kept.", "security"),
+    _Row("audit", "Operate", "Show the audit log.", "audit"),
     _Row("doctor", "Operate", "Check this installation.", "doctor"),
     _Row("route", "Evaluate", "Explain which model would be asked; asks none.", "route"),
+    _Row("learn", "Evaluate", "What experience taught about models.", "learn"),
+    _Row("validate", "Evaluate", "Try every part of this installation for real.", "validate"),
 )
 _BY_NAME = {row.name: row for row in _COMMANDS}
 _OWN_OPTIONS = frozenset({"--help", "-h", "--version", "--traceback"})

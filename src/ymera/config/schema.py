@@ -88,8 +88,7 @@ class SecuritySettings(_Section):
     )
     enable_output_validation: bool = Field(
         True,
-        description="Run the output guards over every answer. No effect yet: comes with the "
-        "output guards.",
+        description="Run the output guards over every answer: credentials are redacted.",
     )
     rate_limit_per_hour: int = Field(
         100,
@@ -118,8 +117,7 @@ class PerformanceSettings(_Section):
         3600,
         ge=0,
         le=31_536_000,
-        description="Age in seconds from which a cached answer is no longer used; 0: none is "
-        "kept.",
+        description="Age in seconds from which a cached answer is no longer used; 0: none is kept.",
     )
     timeout_seconds: int = Field(
         30,
@@ -149,7 +147,8 @@ class MonitoringSettings(_Section):
         30,
         ge=1,
         le=3650,
-        description="Days that metrics are kept. No effect yet: comes with the stored metrics.",
+        description="Days that request records, ratings and audit files are kept; older ones are "
+        "removed once a day.",
     )
     store_prompts: bool = Field(
         False,
@@ -311,12 +310,8 @@ class ToolSettings(_Section):
     enable_fetch: bool = Field(
         True, description="Offer fetch_page, which reads public web pages and no private address."
     )
-    max_steps: int = Field(
-        8, ge=1, le=100, description="Most tool calls on the way to one answer."
-    )
-    timeout_seconds: int = Field(
-        30, ge=1, le=3600, description="Seconds one tool call may take."
-    )
+    max_steps: int = Field(8, ge=1, le=100, description="Most tool calls on the way to one answer.")
+    timeout_seconds: int = Field(30, ge=1, le=3600, description="Seconds one tool call may take.")
     max_output_chars: int = Field(
         20_000, ge=100, le=10_000_000, description="Longest output of one call; more is cut."
     )

@@ -7,6 +7,7 @@ and joins tool calls for both.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -137,6 +138,10 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
         agent: name of the agent this call belongs to.
         run_id, phase: the run and the phase of it that this call belongs to.
         tools, context: what was used to put this request together; for its record.
+        avoid_models: ids of models to ask last, each with why, as what follows "it"
+            ("failed its checks"); a wish, not a requirement.
+        max_cost_usd: most that this request may be estimated to cost; None leaves it to the
+            configuration, whose bound it can lower but not raise.
     """
 
     task_type: TaskType | None = None
@@ -150,6 +155,8 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
     phase: str | None = None
     tools: tuple[ToolUse, ...] = ()
     context: tuple[ContextUse, ...] = ()
+    avoid_models: dict[str, str] = {}
+    max_cost_usd: Decimal | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ YmeraError
 ├── RequestError             the request itself is wrong
 │   ├── InvalidRequest       malformed, empty, not UTF-8, wrong type
 │   ├── UnknownModel         no model, alias or agent of that name
+│   ├── UnknownRun           no run of that id
+│   ├── UnknownRequest       no finished request of that id
 │   ├── Unsupported          a valid wish that nothing here can serve
 │   └── TooLong              larger than the size limit or any context window
 ├── AccessError              the caller may not do this (now)
@@ -53,6 +55,8 @@ __all__ = [
     "TooLong",
     "Unauthenticated",
     "UnknownModel",
+    "UnknownRequest",
+    "UnknownRun",
     "Unsupported",
     "YmeraError",
 ]
@@ -125,6 +129,20 @@ class UnknownModel(RequestError):
     """No model, alias or agent has this name."""
 
     code = "model_not_found"
+    http_status = 404
+
+
+class UnknownRun(RequestError):
+    """No run has this id."""
+
+    code = "run_not_found"
+    http_status = 404
+
+
+class UnknownRequest(RequestError):
+    """No finished request has this id."""
+
+    code = "request_not_found"
     http_status = 404
 
 

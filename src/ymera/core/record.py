@@ -12,7 +12,10 @@ from ymera.core.route import RoutePlan
 from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
 
-__all__ = ["Attempt", "RequestRecord"]
+__all__ = ["NO_AGENT", "Attempt", "RequestRecord"]
+
+NO_AGENT = "direct"
+"""Under this name statistics by agent count requests that belong to no agent."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
         max_cost_usd: most that one request may be estimated to cost; 0 excludes paid models.
         quality_weight, speed_weight, cost_weight: how much each counts in the score, 0..1.
         max_candidates: at most this many models are tried, at least 1.
+        avoid: ids of models to ask last, each with why, as what follows "it".
     """
 
     name: str = "auto"
@@ -35,6 +36,7 @@ class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
     speed_weight: float = 0.2
     cost_weight: float = 0.0
     max_candidates: int = 4
+    avoid: dict[str, str] = {}
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
 from ymera.core.chat import (
@@ -23,9 +23,9 @@ from ymera.core.errors import InvalidRequest, YmeraError
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.core.usage import Usage
-from ymera.engine.gateway import Gateway, Reply
+from ymera.engine.gateway import Reply
 
-__all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "chat_request", "response_of"]
+__all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "Door", "chat_request", "response_of"]
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _MAX_TEMPERATURE = 2
@@ -97,6 +97,18 @@ class AIResponse:
     request_id: str | None = None
 
 
+class Door(Protocol):
+    """Takes requests: the `Gateway`, or what stands in front of it."""
+
+    async def handle(
+        self, request: ChatRequest, principal: Principal, *, request_id: str = ""
+    ) -> Reply:
+        """Return the reply once an answer has begun."""
+
+    def route(self, request: ChatRequest) -> RoutePlan:
+        """Return what would be asked and why; ask nothing."""
+
+
 class AIOrchestrator:
     """Answers requests through the gateway.
 
@@ -106,7 +118,7 @@ class AIOrchestrator:
     """
 
     def __init__(
-        self, gateway: Callable[[], Gateway], default_model: Callable[[], str] = lambda: "auto"
+        self, gateway: Callable[[], Door], default_model: Callable[[], str] = lambda: "auto"
     ) -> None:
         self._gateway = gateway
         self._default_model = default_model

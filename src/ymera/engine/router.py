@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from ymera.catalog.catalog import Catalog
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, TooLong, UnknownModel, Unsupported, YmeraError
 from ymera.core.route import ExclusionReason, RoutePlan, RoutePolicy
-from ymera.core.task import TaskComplexity
+from ymera.core.task import TaskComplexity, TaskType
 from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot, explain_no_route, plan
 from ymera.routing.policies import ALIASES, policy_for
@@ -34,6 +36,10 @@ class Routes(Protocol):
 
     def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
         """Return the plan."""
+
+
+def _no_experience(_agent: str | None, _task_type: TaskType) -> Mapping[str, float]:
+    return {}
 
 
 def nothing_to_ask(plan: RoutePlan, explained: Callable[[], RoutePlan]) -> YmeraError:
@@ -68,6 +74,8 @@ class Router:
         prefer_free: configuration's preference; a request may prefer free but not the reverse.
         max_cost_usd: most that one request may cost; 0 = nothing.
         max_retries: further candidates after the first.
+        experience: returns, for an agent (None: none) and a task type, what speaks for or against
+            models, -0.5..0.5 by model id; models without history are absent.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Router:
         prefer_free: bool,
         max_cost_usd: Decimal,
         max_retries: int,
+        experience: Callable[[str | None, TaskType], Mapping[str, float]] = _no_experience,
     ) -> None:
         self._catalog = catalog
         self._snapshot = snapshot
@@ -88,6 +97,7 @@ class Router:
         self._prefer_free = prefer_free
         self._max_cost_usd = max_cost_usd
         self._max_retries = max_retries
+        self._experience = experience
 
     def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
         """Return the plan; no candidates is a valid plan.
@@ -100,15 +110,20 @@ class Router:
             UnknownModel: the request names no model, alias or agent of ours.
         """
         policy = self._policy(request)
+        if request.hints.avoid_models:
+            policy = msgspec.structs.replace(policy, avoid=request.hints.avoid_models)
         task = profile(request, self._classifier, self._default_complexity)
-        return plan(task, self._snapshot(), policy, explain=explain)
+        advantages = self._experience(request.hints.agent, task.type)
+        return plan(task, self._snapshot(), policy, explain=explain, advantages=advantages)
 
     def _policy(self, request: ChatRequest) -> RoutePolicy:
         prefer_free = self._prefer_free and request.hints.prefer_free
+        own_bound = request.hints.max_cost_usd
+        bound = self._max_cost_usd if own_bound is None else min(own_bound, self._max_cost_usd)
         policy = policy_for(
             request.model,
             prefer_free=prefer_free,
-            max_cost_usd=self._max_cost_usd,
+            max_cost_usd=bound,
             max_retries=self._max_retries,
         )
         if policy is not None:
@@ -124,7 +139,7 @@ class Router:
             name=model.id,
             only_model=model.id,
             prefer_free=prefer_free,
-            max_cost_usd=self._max_cost_usd,
+            max_cost_usd=bound,
             max_candidates=1,
         )
 

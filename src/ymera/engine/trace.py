@@ -71,6 +71,7 @@ class RequestTrace:
         overhead_s: seconds of our own work before the first upstream call.
         ttft_s: seconds until the first event left.
         cached: whether the answer came from the cache.
+        spent_usd: what several models cost together, where not one model answered.
         cache_key: under which the answer may be kept; None when it may not.
         findings: kinds of what the guards found, in the order of a set.
     """
@@ -87,6 +88,7 @@ class RequestTrace:
     overhead_s: float | None = None
     ttft_s: float | None = None
     cached: bool = False
+    spent_usd: Decimal | None = None
     cache_key: bytes | None = None
     findings: dict[str, None] = field(default_factory=dict)
 
@@ -149,7 +151,7 @@ class RequestTrace:
         """Return what the answer cost, as far as it was read: 0 from the cache, None unknown."""
         if self.cached:
             return Decimal(0)
-        return self.model.cost_usd(self.answer.usage) if self.model else None
+        return self.model.cost_usd(self.answer.usage) if self.model else self.spent_usd
 
     def record(self, error: BaseException | None) -> RequestRecord:
         """Return the fact to be stored; `error` is what ended the request, None on success."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from types import TracebackType
@@ -15,8 +15,9 @@ from ymera.core.chat import ChatEvent, Message
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.engine.orchestrator import AIRequest, AIResponse
+from ymera.phases.types import Budget, RunResult, Strategy
 
-__all__ = ["AskOptions", "SyncYmera", "Ymera", "connect", "connect_sync"]
+__all__ = ["AskOptions", "RunOptions", "SyncYmera", "Ymera", "connect", "connect_sync"]
 
 _T = TypeVar("_T")
 
@@ -36,6 +37,15 @@ class AskOptions(TypedDict, total=False):
     messages: tuple[Message, ...]
     user: str | None
     fresh: bool
+
+
+class RunOptions(TypedDict, total=False):
+    """What may be said beside the task of a run; see `ymera.app.running.Running.plan`."""
+
+    strategy: Strategy | str | None
+    complexity: TaskComplexity | None
+    budget: Budget | None
+    private: bool
 
 
 class Ymera:
@@ -81,6 +91,25 @@ class Ymera:
         async with aclosing(self._app.orchestrator.stream(request)) as events:
             async for event in events:
                 yield event
+
+    async def run(
+        self,
+        task: str,
+        *,
+        agent: str = "general_agent",
+        parameters: Mapping[str, object] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
+        """Do a task with an agent, a model for each phase, and return what came of it.
+
+        A failed phase shows in the result, it does not raise. Cancelling the call interrupts the
+        run; `ymera runs resume` carries it on.
+
+        Raises:
+            YmeraError: it could not be begun; `hint` says what to do.
+        """
+        spec = self._app.running.plan(agent, task, parameters, **options)
+        return await self._app.runs.run(spec)
 
     def route(self, prompt: str, **options: Unpack[AskOptions]) -> RoutePlan:
         """Explain which model would be asked and why; asks none.
@@ -159,6 +188,21 @@ class SyncYmera:
         finally:
             if self._running is not None:  # else `close` has ended the generator already
                 self._run(end())
+
+    def run(
+        self,
+        task: str,
+        *,
+        agent: str = "general_agent",
+        parameters: Mapping[str, object] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
+        """Do a task with an agent; see `Ymera.run`.
+
+        Raises:
+            YmeraError: it could not be begun; `hint` says what to do.
+        """
+        return self._run(self._ai.run(task, agent=agent, parameters=parameters, **options))
 
     def route(self, prompt: str, **options: Unpack[AskOptions]) -> RoutePlan:
         """Explain which model would be asked and why; asks none.

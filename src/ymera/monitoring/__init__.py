@@ -1,1 +1,1 @@
-"""What the running process says about itself: counters and logs."""
+"""What the running process says about itself: metrics and logs."""

@@ -43,9 +43,8 @@ def in_order(phases: Sequence[PhaseSpec]) -> tuple[PhaseSpec, ...]:
 
 def uses(phase: PhaseSpec) -> tuple[str, ...]:
     """Return the names of the phases whose artefacts `phase` needs."""
-    if phase.review_of is None or phase.review_of in phase.after:
-        return phase.after
-    return (*phase.after, phase.review_of)
+    implied = (phase.review_of, phase.revises)
+    return tuple(dict.fromkeys([*phase.after, *(each for each in implied if each is not None)]))
 
 
 def downstream(phases: Sequence[PhaseSpec], name: str) -> Iterator[str]:

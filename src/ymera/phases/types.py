@@ -63,14 +63,14 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: what the artefact is.
-        language: of code (`python`, ...); may name a parameter as `{{ language }}`.
-        schema: JSON Schema of a JSON artefact, encoded.
+        language: of code (`python`, ...); may name a parameter: `{{ parameters.language }}`.
+        schema: JSON Schema of a JSON artefact, as JSON text.
         min_chars: shortest artefact that counts as an answer.
     """
 
     kind: ArtefactKind = ArtefactKind.TEXT
     language: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: str | None = None
     min_chars: int = 1
 
 
@@ -123,10 +123,13 @@ class PhaseSpec(msgspec.Struct, frozen=True, kw_only=True):
         tools: tools the phase may use, by name; `server__*` for all of a server.
         context: MCP servers whose resources may be brought in.
         review_of: the phase whose artefact this one reviews; it goes to another model than made
-            that artefact, where there is one.
+            that artefact, where there is one. Its artefact is JSON: a verdict and issues.
+        revises: the phase whose artefact this one improves by its review. That artefact stands
+            as it is when the review finds nothing, and when no revision passes its checks.
         optional: whether the run goes on without it.
         retries: further tries with the same model after a check failed, before another is asked.
-        max_tokens: most tokens of the answer.
+        max_tokens: most tokens of the answer; None = the usual length for the task.
+        context_tokens: most tokens of the prompt; None = what the runner was told to expect.
         timeout_s: seconds the phase may take.
     """
 
@@ -141,9 +144,11 @@ class PhaseSpec(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     review_of: str | None = None
+    revises: str | None = None
     optional: bool = False
     retries: int = 1
     max_tokens: int | None = None
+    context_tokens: int | None = None
     timeout_s: float = 600.0
 
 
@@ -298,7 +303,7 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: `run.started`, `run.resumed`, `phase.started`, `phase.done`, `phase.failed`,
             `phase.skipped`, `phase.retry`, `run.done`, `run.partial`, `run.failed`,
-            `run.cancelled`.
+            `run.cancelled`, `run.interrupted` (it rests until it is resumed).
         phase: of events about a phase.
         detail: a few facts, by name.
     """
@@ -320,6 +325,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         result: the result artefact's text; of a partial run without one, the last artefact that
             was made; empty when there is none.
         spend: all phases together.
+        private: whether its artefacts were kept in memory only.
         error_code, error: why it is not `done`; names the failed phase.
     """
 
@@ -331,6 +337,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     phases: dict[str, PhaseOutcome]
     result: str
     spend: Spend
+    private: bool = False
     created_at: datetime | None = None
     error_code: str | None = None
     error: str | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 import msgspec
 
@@ -37,7 +38,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def plan(
-    profile: TaskProfile, snapshot: Snapshot, policy: RoutePolicy, *, explain: bool = True
+    profile: TaskProfile,
+    snapshot: Snapshot,
+    policy: RoutePolicy,
+    *,
+    explain: bool = True,
+    advantages: Mapping[str, float] = MappingProxyType({}),
 ) -> RoutePlan:
     """Return the plan.
 
@@ -51,6 +57,8 @@ def plan(
             the plan exactly once. False looks at callable models alone and passes over those that
             only rank too low: the same candidates at a fraction of the cost, since most of a
             catalogue has no key.
+        advantages: model id -> what experience speaks for or against it, -0.5..0.5. It weighs in
+            the score alone: it lets nothing in that a requirement keeps out.
 
     Raises:
         ConfigError: `policy.selector` names no selector.
@@ -60,10 +68,10 @@ def plan(
     for model in snapshot.models if explain else _callable(snapshot, policy):
         exclusion = exclusion_of(model, profile, policy, snapshot.availability)
         if exclusion is None:
-            fitting.append(candidate_of(model, profile, policy))
+            fitting.append(candidate_of(model, profile, policy, advantages.get(model.id, 0.0)))
         else:
             exclusions.append(exclusion)
-    ranked = selector(policy.selector)(fitting, policy)
+    ranked = _avoided_last(selector(policy.selector)(fitting, policy), policy)
     asked, spare = _cut(ranked, policy.max_candidates)
     if explain:
         behind = f"It ranks behind the {len(asked)} that will be asked."
@@ -76,7 +84,9 @@ def plan(
         policy=policy,
         candidates=tuple(
             msgspec.structs.replace(
-                candidate, reason=reason_of(place, candidate, profile, alone=len(ranked) == 1)
+                candidate,
+                reason=reason_of(place, candidate, profile, alone=len(ranked) == 1)
+                + _although(place, candidate, policy),
             )
             for place, candidate in enumerate(asked, 1)
         ),
@@ -89,6 +99,25 @@ def _callable(snapshot: Snapshot, policy: RoutePolicy) -> Iterable[Model]:
     pinned = policy.only_model
     models = snapshot.callable_models
     return models if pinned is None else [model for model in models if model.id == pinned]
+
+
+def _avoided_last(ranked: list[Candidate], policy: RoutePolicy) -> list[Candidate]:
+    """Put the models to avoid behind the others, but never a paid model before a free one."""
+    if not policy.avoid:
+        return ranked
+
+    def rank(candidate: Candidate) -> tuple[bool, bool]:
+        paid = policy.prefer_free and not candidate.model.free.may_auto_route
+        return paid, candidate.model.id in policy.avoid
+
+    return sorted(ranked, key=rank)
+
+
+def _although(place: int, candidate: Candidate, policy: RoutePolicy) -> str:
+    why = policy.avoid.get(candidate.model.id)
+    if why is None:
+        return ""
+    return f" It {why}, but no other can be asked first." if place == 1 else f" Last: it {why}."
 
 
 def _cut(ranked: list[Candidate], count: int) -> tuple[list[Candidate], list[Candidate]]:

@@ -1,6 +1,10 @@
-"""How good a model is for a task: a static score from catalogue facts, before any experience.
+"""How good a model is for a task: catalogue facts, corrected a little by experience.
 
-score = quality_weight * quality + speed_weight * speed + cost_weight * thrift, each part 0..1.
+score = quality_weight * quality + speed_weight * speed + cost_weight * thrift
+        + EXPERIENCE_WEIGHT * advantage
+
+Quality, speed and thrift are 0..1; the advantage that experience gives a model is -0.5..0.5, and
+0 for one never tried.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from ymera.core.route import Candidate, RoutePolicy
 from ymera.core.task import TaskComplexity, TaskProfile, TaskType
 from ymera.routing.filters import estimated_cost_usd
 
-__all__ = ["QUALITY_KEYS", "candidate_of", "quality_of", "reason_of"]
+__all__ = ["EXPERIENCE_WEIGHT", "QUALITY_KEYS", "candidate_of", "quality_of", "reason_of"]
 
 _GENERAL = "chat"
 _LONG_CONTEXT = "long_context"
@@ -37,6 +41,15 @@ QUALITY_KEYS = {
 }
 """Which key of `Model.quality` (an Arena category) speaks for a task type."""
 
+EXPERIENCE_WEIGHT = 0.2
+"""Moves a score by 0.1 at most, a tenth of its range.
+
+That reorders neighbours, whose scores are some hundredths apart, and takes a model that keeps
+failing out of its place. It does not lift a weak model that always answers over one that ranks
+far better: that an answer came says little of how good it was.
+"""
+
+_FURTHEST_ADVANTAGE = 0.5
 _UNKNOWN_QUALITY = 0.3
 _LARGEST_UNRATED = 0.5
 _CODER_FACTOR = 1.5
@@ -50,8 +63,17 @@ _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])")
 _SHIFT = {TaskComplexity.SIMPLE: -1.0, TaskComplexity.MEDIUM: 0.0, TaskComplexity.COMPLEX: 1.0}
 
 
-def candidate_of(model: Model, profile: TaskProfile, policy: RoutePolicy) -> Candidate:
-    """Return `model` as a candidate; its reason is written once its rank is known."""
+def candidate_of(
+    model: Model, profile: TaskProfile, policy: RoutePolicy, advantage: float = 0.0
+) -> Candidate:
+    """Return `model` as a candidate; its reason is written once its rank is known.
+
+    Args:
+        model: the model.
+        profile: the task.
+        policy: the setting of the decision.
+        advantage: what experience speaks for or against the model, -0.5..0.5; 0 = nothing.
+    """
     shift = _SHIFT[profile.complexity] * policy.quality_weight * policy.speed_weight
     terms = {
         "quality": (policy.quality_weight + shift) * quality_of(model, profile),
@@ -59,6 +81,10 @@ def candidate_of(model: Model, profile: TaskProfile, policy: RoutePolicy) -> Can
     }
     if policy.cost_weight:
         terms["thrift"] = policy.cost_weight * _thrift(model, profile, policy)
+    if advantage:
+        if not -_FURTHEST_ADVANTAGE <= advantage <= _FURTHEST_ADVANTAGE:
+            advantage = _FURTHEST_ADVANTAGE if advantage > 0 else -_FURTHEST_ADVANTAGE
+        terms["experience"] = EXPERIENCE_WEIGHT * advantage
     return Candidate(model=model, score=sum(terms.values()), terms=terms, reason="")
 
 
@@ -120,7 +146,7 @@ def reason_of(place: int, candidate: Candidate, profile: TaskProfile, *, alone: 
         alone: whether it is the only model that can be asked.
     """
     model = candidate.model
-    facts = _facts(model, profile)
+    facts = _facts(model, profile) + _experience(candidate)
     if alone:
         return f"Only model that can be asked now: {facts}."
     kind = "free" if model.free.may_auto_route else "paid"
@@ -140,3 +166,8 @@ def _facts(model: Model, profile: TaskProfile) -> str:
     speed = f", {model.speed_tps:g} tokens/s" if model.speed_tps is not None else ""
     where = ", on this machine" if model.weights is not None else ""
     return f"{quality}{speed}{where}"
+
+
+def _experience(candidate: Candidate) -> str:
+    learned = candidate.terms.get("experience", 0.0)
+    return f", experience {learned:+.3f}" if learned else ""

@@ -41,6 +41,11 @@ class AuditLog:
         self._now = now
         self._failing = False
 
+    @property
+    def directory(self) -> Path:
+        """Where the files lie."""
+        return self._directory
+
     def open(self) -> None:
         """Make sure that today's file can be written, to fail early.
 
@@ -112,8 +117,10 @@ def _is_cut(descriptor: int) -> bool:
 
 
 def _request_line(record: RequestRecord, at: datetime) -> bytes:
+    found: dict[str, object] = {"findings": record.findings} if record.findings else {}
     return _line(
-        {
+        found
+        | {
             "action": "request",
             "error_code": record.error_code,
             "model": record.model_id,

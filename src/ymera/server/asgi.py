@@ -23,7 +23,7 @@ class Server:
         self._app = app
         self._hot: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/chat/completions"): ChatCompletions(
-                lambda: app.gateway, lambda: app.settings.server.max_body_bytes
+                app.front_door, lambda: app.settings.server.max_body_bytes
             ),
         }
         self._pages = pages(app, self._hot)

@@ -10,7 +10,8 @@ from contextlib import aclosing
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
-from ymera.engine.gateway import Gateway, Reply
+from ymera.engine.gateway import Reply
+from ymera.engine.orchestrator import Door
 from ymera.engine.trace import RequestTrace, new_request_id
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (
@@ -33,12 +34,12 @@ class ChatCompletions:
     """Answers chat requests in the OpenAI dialect, plain or as server-sent events.
 
     Args:
-        gateway: returns the gateway; called at each request, so a reconfigured one is used.
+        door: takes the requests.
         max_body_bytes: returns the largest request body accepted.
     """
 
-    def __init__(self, gateway: Callable[[], Gateway], max_body_bytes: Callable[[], int]) -> None:
-        self._gateway = gateway
+    def __init__(self, door: Door, max_body_bytes: Callable[[], int]) -> None:
+        self._door = door
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +64,7 @@ class ChatCompletions:
             watcher.cancel()
 
     async def _answer(self, request: ChatRequest, request_id: str, send: Send) -> None:
-        reply = await self._gateway().handle(request, LOCAL_OWNER, request_id=request_id)
+        reply = await self._door.handle(request, LOCAL_OWNER, request_id=request_id)
         if request.stream:
             await _send_events(reply, send)
         else:
@@ -154,7 +155,8 @@ def _headers(reply: Reply) -> list[Header]:
     if trace.model is not None:
         headers.append((b"x-ymera-model", trace.model.id.encode()))
         headers.append((b"x-ymera-provider", trace.model.provider.encode()))
-        cost = trace.cost_usd()
-        if cost is not None:
-            headers.append((b"x-ymera-cost-usd", str(cost).encode()))
+    if (run_id := trace.request.hints.run_id) is not None:
+        headers.append((b"x-ymera-run", run_id.encode()))
+    if (cost := trace.cost_usd()) is not None:
+        headers.append((b"x-ymera-cost-usd", str(cost).encode()))
     return headers

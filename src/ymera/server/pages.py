@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 from ymera.app import App
 from ymera.core.errors import InvalidRequest, UnknownModel
 from ymera.server.http import Handler
+from ymera.server.metrics import metrics_routes
+from ymera.server.runs import run_routes
 from ymera.wire import openai_chat
 
 __all__ = ["pages"]
@@ -61,6 +63,8 @@ def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
             *(Route(path, handler, methods=[method]) for (method, path), handler in hot.items()),
             Route("/v1/models", list_models),
             Route("/v1/models/{model:path}", show_model),
+            *metrics_routes(app),
+            *run_routes(app),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],

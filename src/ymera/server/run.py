@@ -79,6 +79,8 @@ async def serve(
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     server = _Uvicorn(config, lambda: on_ready(url))
+    app.observing.maintenance.start()
+    await app.running.resume_pending()
     async with _reloading(app):
         await server.serve(sockets=[listener])
     return server.stopped_by

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     URL,
+    Connection,
     Engine,
     Select,
     create_engine,
@@ -112,6 +113,28 @@ class Database:
                 deleted += result.rowcount
                 if result.rowcount < batch:
                     return deleted
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection to read with.
+
+        Raises:
+            MachineError: from the block too, whatever the database refuses.
+        """
+        with self._explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that may write from its start; commit it at the end.
+
+        Raises:
+            MachineError: from the block too, whatever the database refuses.
+        """
+        with self._explained(), self._engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""

@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, Engine, insert, inspect, select, update
 
 from ymera.core.errors import MachineError
-from ymera.storage.schema import METADATA, SCHEMA_VERSION, schema_version
+from ymera.storage.schema import METADATA, SCHEMA_VERSION, feedback, schema_version
 
 __all__ = ["STEPS", "Step", "upgrade"]
 
 Step = Callable[[Connection], None]
 
-STEPS: Mapping[int, Step] = {}
+
+def _add_feedback(connection: Connection) -> None:
+    feedback.create(connection)
+
+
+STEPS: Mapping[int, Step] = {1: _add_feedback}
 """By the version a step starts from; each leaves the next one. They only ever go forward."""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ymera.core.record import RequestRecord
 from ymera.storage.rows import RequestSummary, StoredRequest, utc_microseconds
+from ymera.storage.totals import RequestTotals
 
 if TYPE_CHECKING:
     from ymera.storage.database import Database
@@ -35,12 +36,12 @@ class SqlRecordStore:
 
     def open(self) -> None:
         """Open the database now and make sure that it can be written, to fail early."""
-        self._database().check_writable()
+        self.database().check_writable()
 
     def write_batch(self, records: Sequence[RequestRecord]) -> None:
         """Store records in one transaction."""
         if records:
-            self._database().insert(records)
+            self.database().insert(records)
 
     def recent(self, limit: int = 50, *, before_id: str | None = None) -> list[RequestSummary]:
         """Return at most `limit` requests without bodies, last finished first.
@@ -52,15 +53,21 @@ class SqlRecordStore:
         Raises:
             InvalidRequest: no stored request has the id `before_id`.
         """
-        return self._database().newest(limit, before_id)
+        return self.database().newest(limit, before_id)
 
     def get(self, id_: str) -> StoredRequest | None:
         """Return one request with everything stored, or None when there is none of that id."""
-        return self._database().find(id_)
+        return self.database().find(id_)
+
+    def totals(self, since: datetime | None = None) -> RequestTotals:
+        """Return what the stored requests that arrived since then (None: all) add up to."""
+        from ymera.storage.totals_sql import totals
+
+        return totals(self.database(), since)
 
     def delete_before(self, at: datetime, *, batch: int = 1_000) -> int:
         """Delete what arrived before `at` (UTC), `batch` rows per transaction; return how many."""
-        return self._database().delete_before(utc_microseconds(at), batch)
+        return self.database().delete_before(utc_microseconds(at), batch)
 
     def close(self) -> None:
         """Close the connections of this process; a later call opens them again."""
@@ -68,7 +75,8 @@ class SqlRecordStore:
         if database is not None:
             database.close()
 
-    def _database(self) -> Database:
+    def database(self) -> Database:
+        """Return the open database of this process, for the other stores of its file."""
         database = self._databases.get(os.getpid())
         if database is not None:
             return database

@@ -22,6 +22,7 @@ __all__ = [
     "StoredPlan",
     "StoredRequest",
     "from_row",
+    "from_utc_microseconds",
     "summary_from_row",
     "to_row",
     "utc_microseconds",
@@ -144,7 +145,7 @@ def summary_from_row(row: Mapping[str, Any]) -> RequestSummary:
     cost = row["cost_microusd"]
     return RequestSummary(
         **values,
-        at=_EPOCH + row["at_us"] * _MICROSECOND,
+        at=from_utc_microseconds(row["at_us"]),
         cost_usd=None if cost is None else cost / _MICRO_PER_USD,
     )
 
@@ -166,6 +167,11 @@ def from_row(row: Mapping[str, Any]) -> StoredRequest:
 def utc_microseconds(at: datetime) -> int:
     """Return a time as whole microseconds since 1970 (UTC), the way times are stored."""
     return (at - _EPOCH) // _MICROSECOND
+
+
+def from_utc_microseconds(at_us: int) -> datetime:
+    """Return the time (UTC) that `utc_microseconds` gave this number for."""
+    return _EPOCH + at_us * _MICROSECOND
 
 
 _SAME_NAME = tuple(

@@ -14,9 +14,9 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ["METADATA", "SCHEMA_VERSION", "requests", "schema_version"]
+__all__ = ["METADATA", "SCHEMA_VERSION", "feedback", "requests", "schema_version"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it with every change below, and add the step to `migrations.STEPS`."""
 
 METADATA = MetaData()
@@ -62,3 +62,13 @@ requests = Table(
     Column("answer", Text),
 )
 """One row per finished request; `rows.to_row` fills it."""
+
+feedback = Table(
+    "ymera_feedback",
+    METADATA,
+    Column("request_id", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False, index=True),
+    Column("rating", Double, nullable=False),
+    Column("comment", Text),
+)
+"""One row per rated request: the last rating it got."""

@@ -55,9 +55,9 @@ async def test_every_request_leaves_a_record_an_audit_line_and_counts(create: Cr
     lines = audit_lines(app)
     assert [line["request_id"] for line in lines] == [answer.request_id, failed.request_id]
     assert "Say hello" not in json.dumps(lines)
-    counts = app.counters.snapshot()
+    counts = app.observing.metrics.snapshot()
     assert (counts.requests, counts.succeeded, counts.failed) == (2, 1, 1)
-    assert counts.by_error == {"model_not_found": 1}
+    assert counts.errors == {"model_not_found": 1}
 
 
 @pytest.mark.proves("engine.private-by-default", "config.leaves-matter")
@@ -77,7 +77,7 @@ async def test_audit_log_and_metrics_can_be_switched_off(create: Create) -> None
     await app.orchestrator.ask(AIRequest(prompt="Say hello"))
     await app.close()
     assert audit_lines(app) == []
-    assert app.counters.snapshot().requests == 0
+    assert app.observing.metrics.snapshot().requests == 0
     assert len(app.records.recent()) == 1
 
 

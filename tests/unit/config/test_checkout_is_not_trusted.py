@@ -1,4 +1,4 @@
-"""A file that came with a checkout may not say where prompts and keys go, what runs, or what is spent."""
+"""A file that came with a checkout may not say where prompts and keys go, what runs or is spent."""
 
 from __future__ import annotations
 

@@ -37,7 +37,11 @@ def test_a_new_database_gets_the_newest_schema_once(engine: Engine) -> None:
     upgrade(engine)
 
     assert version_of(engine) == [SCHEMA_VERSION]
-    assert set(inspect(engine).get_table_names()) == {"ymera_requests", "ymera_schema"}
+    assert set(inspect(engine).get_table_names()) == {
+        "ymera_feedback",
+        "ymera_requests",
+        "ymera_schema",
+    }
 
 
 @pytest.mark.proves("storage.newer-schema")

@@ -82,7 +82,7 @@ def _print_whole(response: AIResponse, plan: RoutePlan | None) -> None:
     if plan is None:
         click.echo(response.response)
         return
-    from ymera.cli.explain import plan_json
+    from ymera.routing.plan_json import plan_json
 
     echo_json(
         {

@@ -25,8 +25,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Explain which model PROMPT would go to: ranked candidates, scores, exclusions."""
-    from ymera.cli.explain import plan_json, plan_lines
+    from ymera.cli.explain import plan_lines
     from ymera.engine.orchestrator import AIRequest
+    from ymera.routing.plan_json import plan_json
 
     with open_session() as session:
         app = session.app

@@ -1,0 +1,224 @@
+"""Tools for models that cannot call any: small steps, each answer forced into a schema.
+
+The smaller the model, the less it may be asked at once. So rules do what rules can (which tools
+come into question, which files and tables bear on it), and the model decides one thing at a time:
+which tool, its arguments, then whether the answer stands in what came back. An answer whose
+names and numbers stand nowhere in what came back is not believed, and the next tool is tried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ymera.core.chat import (
+    ChatAnswer,
+    ChatRequest,
+    Message,
+    ResponseFormat,
+    Role,
+    Sampling,
+    TextPart,
+    prompt_text,
+)
+from ymera.core.task import TaskType
+from ymera.core.tool import ContextItem, Tool, ToolResult, Trust
+from ymera.engine import text_prompts as prompts
+from ymera.engine.tool_loop_session import ToolSession, told, with_context
+from ymera.tools.context import about_tool, focus
+from ymera.tools.schemas import with_defaults
+
+__all__ = ["TextProtocol"]
+
+_MAX_QUESTION_CHARS = 600
+_MAX_STEP_TOKENS = 200
+_MAX_TRIES_PER_TOOL = 3
+_MAX_RESULT_CHARS = 3000
+_MAX_ABOUT_CHARS = 3000
+_NO_TOOL = "none"
+_ASKING = frozenset(
+    {
+        TaskType.QUESTION_ANSWERING,
+        TaskType.CHAT,
+        TaskType.DATABASE_QUERY,
+        TaskType.TOOL_USE,
+        TaskType.RESEARCH,
+        TaskType.DATA_ANALYSIS,
+        None,
+    }
+)
+
+
+class TextProtocol:
+    """Answers one question.
+
+    Args:
+        session: the question, its bounds and its doors.
+        offered: tools that may be called.
+    """
+
+    def __init__(self, session: ToolSession, offered: Sequence[Tool]) -> None:
+        self._session = session
+        self._question = prompt_text(session.request)
+        self._about: dict[str, str] = {}
+        self._content: list[ContextItem] = []
+        for item in session.context:
+            tool = about_tool(item)
+            if tool is None:
+                self._content.append(item)
+            else:
+                self._about[tool] = f"{self._about.get(tool, '')}\n{item.text}".strip()
+        self._tools = prompts.shortlist(self._question, offered, self._about)
+        self._results: list[ContextItem] = []
+        self._spent: set[str] = set()
+
+    async def answer(self) -> ChatAnswer:
+        """Return the answer.
+
+        Raises:
+            YmeraError: as the gateway.
+        """
+        if self._content and self._is_short_question():
+            found = await self._read_off(self._content)
+            if found is not None:
+                return found
+        while self._session.may_call and (tool := await self._chosen()) is not None:
+            result = await self._call(tool)
+            if result is not None and self._is_short_question():
+                found = await self._read_off(self._results[-1:])
+                if found is not None:
+                    return found
+            self._spent.add(tool.name)
+        return await self._session.ask(
+            msgspec.structs.replace(
+                self._session.request, messages=with_context(self._session, more=self._results)
+            )
+        )
+
+    def _is_short_question(self) -> bool:
+        """Whether the answer is a fact to be read off, not a text to be written."""
+        request = self._session.request
+        turns = sum(message.role is not Role.SYSTEM for message in request.messages)
+        return (
+            turns == 1
+            and request.response_format is None
+            and request.hints.task_type in _ASKING
+            and request.hints.phase is None
+            and len(self._question) <= _MAX_QUESTION_CHARS
+        )
+
+    async def _chosen(self) -> Tool | None:
+        """Return the tool to call next; None when there is nothing more to try."""
+        left = [tool for tool in self._tools if tool.name not in self._spent]
+        if not left:
+            return None
+        if len(left) == 1 and not self._results:
+            return left[0]
+        prompt = prompts.choose(self._question, left, self._about, none=_NO_TOOL)
+        names = [*(tool.name for tool in left), _NO_TOOL]
+        reply = await self._step(prompt, prompts.choice_schema("tool", names), 40)
+        name = reply.get("tool")
+        return next((tool for tool in left if tool.name == name), None)
+
+    async def _call(self, tool: Tool) -> ToolResult | None:
+        """Call a tool, letting the model mend its arguments; None when it would not work."""
+        failures: list[str] = []
+        for _ in range(_MAX_TRIES_PER_TOOL):
+            arguments = await self._arguments(tool, failures)
+            if not self._session.may_call or self._session.was_made(
+                tool.name, with_defaults(tool, arguments)
+            ):
+                break
+            result = await self._session.call(tool, with_defaults(tool, arguments))
+            if not result.is_error and not prompts.is_empty(result.text):
+                self._results.append(self._brought(tool, result))
+                return result
+            failures.append(prompts.failure(arguments, told(result)))
+            if result.error_code not in {"tool_error", "invalid_arguments", None}:
+                break
+        if failures:
+            text = f"{tool.name} gave nothing: {failures[-1]}"
+            self._results.append(
+                ContextItem(text=text, source=f"tool:{tool.name}", trust=Trust.TOOL)
+            )
+        return None
+
+    async def _arguments(self, tool: Tool, failures: Sequence[str]) -> dict[str, object]:
+        schema = prompts.arguments_schema(tool, self._question)
+        fixed = prompts.only_arguments(schema)
+        if fixed is not None:
+            return fixed
+        prompt = prompts.arguments(
+            self._question,
+            tool,
+            schema,
+            focus(self._about.get(tool.name, ""), self._question, _MAX_ABOUT_CHARS)[0],
+            [item.text[:_MAX_RESULT_CHARS] for item in self._results[-1:]],
+            failures,
+        )
+        return await self._step(prompt, schema, _MAX_STEP_TOKENS)
+
+    def _brought(self, tool: Tool, result: ToolResult) -> ContextItem:
+        whole = told(result)
+        records = prompts.focused_records(whole, self._question)
+        text, cut = focus(records, self._question, _MAX_RESULT_CHARS)
+        cut += len(whole) - len(records)
+        return ContextItem(
+            text=text,
+            source=f"tool:{tool.name}",
+            trust=Trust.TOOL,
+            cut_chars=result.cut_chars + cut,
+        )
+
+    async def _read_off(self, items: Sequence[ContextItem]) -> ChatAnswer | None:
+        """Return the answer if it stands in these texts, else None."""
+        prompt = prompts.read_off(self._question, items)
+        answer = await self._ask(prompt, prompts.READ_OFF_SCHEMA, _MAX_STEP_TOKENS)
+        reply = _decoded(answer.text)
+        text = str(reply.get("answer", "")).strip()
+        source = "\n".join(item.text for item in items)
+        if not prompts.is_grounded(text, source, self._question):
+            return None
+        return msgspec.structs.replace(answer, text=text)
+
+    async def _step(
+        self, prompt: str, schema: Mapping[str, object], max_tokens: int
+    ) -> dict[str, object]:
+        return _decoded((await self._ask(prompt, schema, max_tokens)).text)
+
+    async def _ask(self, prompt: str, schema: Mapping[str, object], max_tokens: int) -> ChatAnswer:
+        request = self._session.request
+        system = "".join(
+            message.text + "\n" for message in request.messages if message.role is Role.SYSTEM
+        )
+        hints = request.hints
+        return await self._session.ask(
+            ChatRequest(
+                model=request.model,
+                messages=(
+                    Message(role=Role.SYSTEM, content=(TextPart(system + prompts.SYSTEM),)),
+                    Message(role=Role.USER, content=(TextPart(prompt),)),
+                ),
+                response_format=ResponseFormat(
+                    schema=msgspec.Raw(msgspec.json.encode(schema)), name="step", strict=True
+                ),
+                sampling=Sampling(max_tokens=max_tokens, temperature=0.0),
+                hints=msgspec.structs.replace(
+                    hints, task_type=hints.task_type or TaskType.QUESTION_ANSWERING
+                ),
+            )
+        )
+
+
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
+
+
+def _decoded(text: str) -> dict[str, object]:
+    """Return the JSON object of an answer; empty when a bound cut it off."""
+    match = _OBJECT.search(text)
+    try:
+        return msgspec.json.decode(match.group() if match else text, type=dict[str, object])
+    except msgspec.DecodeError:
+        return {}

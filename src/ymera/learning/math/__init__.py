@@ -1,0 +1,1 @@
+"""The arithmetic of learning; pure: no files, no clock, no chance."""

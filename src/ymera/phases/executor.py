@@ -1,0 +1,226 @@
+"""Carries out one phase: prompt, question, checks, retries, other models, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from ymera.core.chat import ChatRequest, FinishReason
+from ymera.core.errors import NoRoute, Unsupported, YmeraError
+from ymera.engine.trace import INTERNAL_ERROR, Clock
+from ymera.phases.attempt import Tries, prompt_tokens
+from ymera.phases.budget import BudgetLedger
+from ymera.phases.calls import Ask, AskWithTools, Meter, PhaseAnswer, was_asked
+from ymera.phases.checks import Examined, examine, no_shrinking
+from ymera.phases.dag import uses
+from ymera.phases.prompt import build_prompt, language_of
+from ymera.phases.types import Artefact, PhaseOutcome, PhaseSpec, RunSpec
+from ymera.phases.work import PhaseWork, asks_for_nothing, missing_input
+
+__all__ = ["Ask", "AskWithTools", "PhaseAnswer", "PhaseRunner", "Report"]
+
+_log = logging.getLogger(__name__)
+
+Report = Callable[[str, dict[str, str | int | float | bool | None]], None]
+"""Told of what happens inside a phase: the kind (`phase.retry`) and a few facts."""
+
+_TIMEOUT = "timeout"
+_CHECK_FAILED = "check_failed"
+_BUDGET = "budget_exceeded"
+
+
+class PhaseRunner:
+    """Carries out phases; one instance serves every run.
+
+    Args:
+        ask: one model call through the gateway.
+        ask_with_tools: for phases that name tools or context; None: they do without, and say so.
+        clock: wall and monotonic time.
+        context_tokens: returns the tokens of context of the model likely to be asked for a phase;
+            prompts are trimmed to fit beside their answer.
+        max_usd_per_call: most that one call may be estimated to cost.
+    """
+
+    def __init__(
+        self,
+        *,
+        ask: Ask,
+        clock: Clock,
+        ask_with_tools: AskWithTools | None = None,
+        context_tokens: Callable[[RunSpec, PhaseSpec], int] = lambda _spec, _phase: 4096,
+        max_usd_per_call: Decimal = Decimal(0),
+    ) -> None:
+        self._ask = ask
+        self._ask_with_tools = ask_with_tools
+        self._clock = clock
+        self._context_tokens = context_tokens
+        self._max_usd_per_call = max_usd_per_call
+
+    async def run(
+        self,
+        spec: RunSpec,
+        phase: PhaseSpec,
+        outcomes: Mapping[str, PhaseOutcome],
+        budget: BudgetLedger,
+        report: Report,
+    ) -> PhaseOutcome:
+        """Return how the phase ended; a failed phase is an outcome, not an exception.
+
+        Args:
+            spec: the run.
+            phase: one of its phases.
+            outcomes: of all earlier phases, failed and skipped ones included.
+            budget: of the run.
+            report: told of retries.
+
+        Raises:
+            CancelledError: the run is being cancelled.
+        """
+        meter = Meter(budget, self._max_usd_per_call)
+        work = PhaseWork(phase=phase, meter=meter, clock=self._clock)
+        missing = missing_input(spec, phase, outcomes)
+        if missing is not None:
+            return work.skipped(missing)
+        left_s = budget.remaining_s()
+        try:
+            async with asyncio.timeout(min(phase.timeout_s, left_s)):
+                await self._make(spec, work, outcomes, report)
+        except TimeoutError:
+            if left_s < phase.timeout_s:
+                work.fail(_BUDGET, f"The run's {budget.budget.seconds:g} seconds are over.")
+            else:
+                work.fail(_TIMEOUT, f"{phase.name} took longer than {phase.timeout_s:g} seconds.")
+        except YmeraError as error:
+            work.fail(error.code, " ".join(filter(None, (error.message, error.hint))))
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not leave a run without end
+            _log.exception("phase %s of %s", phase.name, spec.id)
+            work.fail(INTERNAL_ERROR, f"Ymera met a bug: {type(error).__name__}: {error}")
+        return work.ended()
+
+    async def _make(
+        self,
+        spec: RunSpec,
+        work: PhaseWork,
+        outcomes: Mapping[str, PhaseOutcome],
+        report: Report,
+    ) -> None:
+        """Try until an artefact counts; what failed last is left in `work`."""
+        phase = work.phase
+        before = outcomes[phase.revises].artefact if phase.revises else None
+        if before is not None:
+            work.standing = before
+            reason = asks_for_nothing(spec, phase, outcomes)
+            if reason is not None:
+                work.stands(reason)
+                return
+        room = prompt_tokens(spec, phase, self._context_tokens(spec, phase))
+        prompt = build_prompt(spec, phase, outcomes, context_tokens=room)
+        work.losses += prompt.losses
+        if before is not None and before.phase in prompt.cut:
+            work.stands(f"{before.phase} does not fit into a prompt whole, so nothing is changed.")
+            return
+        if (phase.tools or phase.context) and self._ask_with_tools is None:
+            work.losses += ("No tools and no context from outside: they are not set up here.",)
+        alone = build_prompt(spec, phase, outcomes, context_tokens=room, alone=True)
+        tries = Tries(
+            spec,
+            phase,
+            prompt,
+            alone=alone if alone.messages != prompt.messages else None,
+            avoid=_makers(phase, outcomes),
+        )
+        language = language_of(spec, phase)
+        while True:
+            request = tries.request(room)
+            try:
+                answer = await self._answer(spec, work, request)
+            except YmeraError as error:
+                work.request_ids += (error.request_id,) if error.request_id else ()
+                if tries.structured and _wants_less_form(error, request):
+                    tries.structured = False
+                    continue
+                if not tries.failed(retryable=error.retryable):
+                    raise
+                _tell(report, tries, None, error.message)
+                continue
+            found, problem = _take(work, answer, before, language)
+            if problem is None:
+                if tries.is_alone:
+                    work.losses += (
+                        f"Made without {', '.join(uses(phase))}: a try with them failed.",
+                    )
+                return
+            cut = answer.finish_reason is FinishReason.LENGTH
+            quoted = "" if found.loops else answer.text  # a model that sees a loop goes on with it
+            if not tries.rejected(
+                answer.model, quoted, problem, needs_room=cut and not found.loops
+            ):
+                work.fail(_CHECK_FAILED, f"{phase.name} failed its checks: {problem}")
+                return
+            _tell(report, tries, answer.model, problem)
+
+    async def _answer(self, spec: RunSpec, work: PhaseWork, request: ChatRequest) -> PhaseAnswer:
+        phase, meter = work.phase, work.meter
+        if (phase.tools or phase.context) and self._ask_with_tools is not None:
+            return await self._ask_with_tools(
+                request, spec.principal, tools=phase.tools, context=phase.context, meter=meter
+            )
+        request, reservation = meter.reserve(request)
+        try:
+            answer = await self._ask(request, spec.principal)
+        except YmeraError as error:
+            meter.failed(reservation, asked=was_asked(error))
+            raise
+        except BaseException:
+            meter.lost(reservation)
+            raise
+        meter.settle(reservation, answer.usage, answer.cost_usd, answer.text)
+        return answer
+
+
+def _take(
+    work: PhaseWork, answer: PhaseAnswer, before: Artefact | None, language: str | None
+) -> tuple[Examined, str | None]:
+    """Look at an answer; return it with what is wrong with it, None when it counts."""
+    found = examine(work.phase, answer.text, answer.finish_reason, language=language)
+    checks = found.checks
+    problem = found.problem
+    if problem is None and before is not None:
+        shrinking = no_shrinking(found.artefact, before)
+        checks = (*checks, shrinking)
+        problem = None if shrinking.passed else shrinking.detail
+    work.answered(answer, checks)
+    if problem is None:
+        work.made(found.artefact, found.losses)
+    return found, problem
+
+
+def _makers(phase: PhaseSpec, outcomes: Mapping[str, PhaseOutcome]) -> dict[str, str]:
+    """Return the model that should not review: the one that made what is reviewed."""
+    reviewed = outcomes.get(phase.review_of) if phase.review_of else None
+    if reviewed is None or reviewed.model is None:
+        return {}
+    return {reviewed.model: "made the artefact it would review"}
+
+
+def _wants_less_form(error: YmeraError, request: ChatRequest) -> bool:
+    """Whether no model could be asked because of the form that was wished for."""
+    if request.response_format is None:
+        return False
+    if isinstance(error, NoRoute):
+        return not error.failures
+    return isinstance(error, Unsupported) and error.param == "response_format"
+
+
+def _tell(report: Report, tries: Tries, model: str | None, why: str) -> None:
+    report(
+        "phase.retry",
+        {
+            "try": tries.total + 1,
+            "model": model,
+            "why": why,
+            "other_model": tries.turns_to_another,
+        },
+    )

@@ -1,0 +1,1 @@
+"""What models may call, and what is brought in for them: MCP servers, built-in tools, context."""

@@ -1,0 +1,90 @@
+"""Text rules for any text: streams equal wholes, removal makes safe, nothing raises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.support.secret_samples import HARMLESS, SAMPLES
+from tests.unit.security.sql_corpus import ATTACKS
+from ymera.security.guards.injection import remove_injections, risk, scan
+from ymera.security.guards.secrets import SecretsGuard, redact_secrets
+from ymera.security.normalise import views
+from ymera.security.rules import injection_rules
+
+PIECES = st.one_of(
+    st.sampled_from([text for _, text, _ in SAMPLES]),
+    st.sampled_from([text[:-3] for _, text, _ in SAMPLES]),
+    st.sampled_from(HARMLESS),
+    st.sampled_from([" ", "\n", '"', "= ", ": ", "token", "sk-", "-----BEGIN ", "://", "é", "."]),
+    st.text(max_size=8),
+)
+TEXTS = st.lists(PIECES, max_size=6).map("".join)
+
+WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz é.\n", max_size=40)
+
+
+@st.composite
+def split_texts(draw: st.DrawFn) -> list[str]:
+    """Return a text cut anywhere, down to single characters."""
+    text = draw(TEXTS)
+    cuts = draw(st.lists(st.integers(0, len(text)), max_size=30))
+    edges = sorted({0, len(text), *cuts})
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+@pytest.mark.proves("output.split-proof")
+@given(pieces=split_texts())
+@example(pieces=list("api_key = 'Ab3dEf6hIj9kLm2nOp5q' and password"))
+@example(pieces=["-----BE", "GIN RSA PRIV", "ATE KEY-----\n" + "Ab3dEf6hIj9k" * 30, "\n--", "---x"])
+def test_a_stream_in_any_pieces_says_what_the_whole_text_says(pieces: list[str]) -> None:
+    found: list[str] = []
+    screen = SecretsGuard().screen(found.append)
+    streamed = "".join([*map(screen.feed, pieces), screen.end()])
+    assert (streamed, tuple(found)) == redact_secrets("".join(pieces))
+
+
+@pytest.mark.proves("output.split-proof")
+@pytest.mark.parametrize(("kind", "text", "secret"), SAMPLES, ids=[row[0] for row in SAMPLES])
+def test_a_credential_cut_anywhere_never_leaves(kind: str, text: str, secret: str) -> None:
+    whole = f"see {text} there"
+    for size in (1, 2, 3, 5, 7, len(secret) // 2):
+        screen = SecretsGuard().screen(lambda _: None)
+        streamed = "".join(screen.feed(whole[i : i + size]) for i in range(0, len(whole), size))
+        streamed += screen.end()
+        assert f"[redacted: {kind}]" in streamed
+        assert secret not in streamed
+
+
+@pytest.mark.proves("output.secrets")
+@given(before=WORDS, sample=st.sampled_from(SAMPLES), after=WORDS)
+def test_a_credential_among_any_words_is_found_and_the_words_stay(
+    before: str, sample: tuple[str, str, str], after: str
+) -> None:
+    kind, text, secret = sample
+    redacted, found = redact_secrets(f"{before} {text} {after}")
+    assert found == (f"secret.{kind}",)
+    assert secret not in redacted
+    assert redacted.startswith(f"{before} ")
+    assert redacted.endswith(f" {after}")
+
+
+@pytest.mark.proves("sanitize.removes")
+@given(
+    text=st.lists(
+        st.one_of(st.sampled_from(ATTACKS), st.text(max_size=20), st.just("\n")), max_size=5
+    ).map("".join)
+)
+def test_sanitized_text_is_safe_whatever_it_was(text: str) -> None:
+    assert risk(scan(remove_injections(text))) < injection_rules().block_at
+
+
+@pytest.mark.proves("sanitize.linear")
+@given(text=st.text(max_size=300), times=st.integers(1, 40))
+def test_any_text_has_a_few_readings_and_a_risk(text: str, times: int) -> None:
+    text = text * times
+    assert 1 <= len(views(text)) <= 4
+    assert 0.0 <= risk(scan(text)) <= 1.0
