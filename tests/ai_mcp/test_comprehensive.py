@@ -161,6 +161,7 @@ class TestRealWorldTasks:
         tree = ast.parse(code_in(result.response))
         assert len([node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]) >= 4
 
+    @pytest.mark.full
     @pytest.mark.asyncio
     @pytest.mark.proves("document.complex-task", "document.mcp-context")
     async def test_complex_analysis_task(self, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_every_execution_is_counted(history: list[tuple[bool, float]]) -> None:
     assert stats.successes == sum(success for success, _ in history)
 
 
-@pytest.mark.proves("learning.formula")
+@pytest.mark.proves("learning.formula", "document.training-formula")
 @given(history=executions, given_ratings=st.lists(ratings, max_size=20))
 def test_the_score_is_the_documents_formula(
     history: list[tuple[bool, float]], given_ratings: list[float]
@@ -71,7 +71,7 @@ def test_the_score_is_the_documents_formula(
     assert 0 <= ema_score(stats) <= 1
 
 
-@pytest.mark.proves("learning.formula")
+@pytest.mark.proves("learning.formula", "document.training-formula")
 def test_no_history_is_neutral_and_a_missing_rating_counts_as_nothing() -> None:
     assert ema_score(None) == ema_score(ModelStats()) == NEUTRAL == 0.5
     reliable = after([(True, 4.0)] * 10)

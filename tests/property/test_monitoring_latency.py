@@ -23,7 +23,7 @@ def summary_of(values: list[float]) -> LatencySummary:
     return window.summary()
 
 
-@pytest.mark.proves("metrics.percentiles")
+@pytest.mark.proves("metrics.percentiles", "document.metrics-times")
 @given(values=st.lists(times, max_size=130))
 def test_few_times_give_the_documents_numbers(values: list[float]) -> None:
     found, count = summary_of(values), len(values)

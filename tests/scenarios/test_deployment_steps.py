@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import shutil
@@ -52,6 +53,7 @@ class Reader:
     def _run(
         self, command: list[str], typed: str, within_s: float
     ) -> subprocess.CompletedProcess[str]:
+        faulthandler.cancel_dump_traceback_later()  # pytest's watchdog: `within_s` is ours
         program = shutil.which(command[0], path=self.environment["PATH"])
         assert program is not None
         done = subprocess.run(
@@ -105,6 +107,7 @@ def steps(reader: Reader) -> list[str]:
     return [code for _, code in found]
 
 
+@pytest.mark.proves("document.deploy-setup")
 def test_step_1_installs_makes_directories_and_sets_the_environment(
     reader: Reader, steps: list[str]
 ) -> None:
@@ -116,11 +119,13 @@ def test_step_1_installs_makes_directories_and_sets_the_environment(
     assert "ymera" in shown
 
 
+@pytest.mark.proves("document.deploy-initialise")
 def test_step_2_initialises_the_system(reader: Reader, steps: list[str]) -> None:
     lines = f"{steps[1]}\nprint([type(orchestrator).__name__, type(security).__name__])"
     assert "['AIOrchestrator', 'SecurityManager']" in reader.console(lines)
 
 
+@pytest.mark.proves("document.deploy-tests")
 def test_step_3_runs_the_documents_tests_with_its_own_line(
     reader: Reader, steps: list[str]
 ) -> None:
@@ -141,6 +146,7 @@ def test_step_3_runs_the_documents_tests_with_its_own_line(
     assert (reader.folder / "htmlcov" / "index.html").is_file()
 
 
+@pytest.mark.proves("document.deploy-metrics")
 def test_step_4_gives_the_metrics(reader: Reader, steps: list[str]) -> None:
     lines = f"{steps[3]}\nprint(sorted(metrics.get_dashboard_data())[-1])"
     assert "usage" in reader.console(lines)

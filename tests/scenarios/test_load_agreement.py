@@ -47,7 +47,7 @@ def shaky() -> Iterator[Hosted]:
         yield host
 
 
-@pytest.mark.proves("monitoring.agreement")
+@pytest.mark.proves("monitoring.agreement", "document.audit-complete")
 @pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.full)])
 def test_what_the_callers_saw_is_what_was_counted_stored_and_audited(
     shaky: Hosted, tmp_path: Path, seconds: float, capsys: pytest.CaptureFixture[str]

@@ -66,6 +66,7 @@ def streamed(client: openai.OpenAI, prompt: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("small_model")
+@pytest.mark.proves("document.scenario-simple-code")
 def test_simple_code_is_written_and_runs() -> None:
     done = run_process("Create a Python hello world function")
     assert done.returncode == 0, done.stderr.decode()
@@ -95,6 +96,7 @@ def delete_book(book_id: int) -> None:
 """
 
 
+@pytest.mark.proves("document.select-task-type", "document.scenario-complex-code")
 async def test_complex_code_goes_to_the_model_that_writes_code_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -145,6 +147,7 @@ def _sql_expert(request: ChatRequest) -> ChatAnswer:
     )
 
 
+@pytest.mark.proves("document.scenario-database")
 def test_a_database_query_is_answered_with_sql_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with hosting(_sql_expert) as host:
         set_environment(monkeypatch, host.only())
@@ -189,6 +192,7 @@ FIGURES = {
 
 
 @pytest.mark.usefixtures("small_model")
+@pytest.mark.proves("document.scenario-data")
 def test_data_is_analysed_into_the_json_that_was_asked_for() -> None:
     """However little the small model understands, what a program reads has the agreed form."""
     with serving({}) as server, sdk(server) as client:
@@ -222,6 +226,7 @@ def _documenter(request: ChatRequest) -> ChatAnswer:
     return say("# Functions\n\n" + "\n".join(f"- `{name}`: what it does." for name in names))
 
 
+@pytest.mark.proves("document.scenario-documentation")
 def test_a_module_on_stdin_is_documented_to_its_last_function(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -333,6 +338,7 @@ def test_a_private_question_stays_on_this_machine_and_leaves_no_text() -> None:
     assert (secret["prompt"], secret["answer"], secret["private"]) == (None, None, 1)
 
 
+@pytest.mark.proves("document.select-fallback")
 async def test_when_a_provider_fails_in_the_middle_of_the_day_another_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -61,6 +61,7 @@ def first_choice(server: RunningServer) -> str:
     return str(candidates[0]["model"])
 
 
+@pytest.mark.proves("document.training-selection")
 def test_ratings_decide_between_models_that_are_equal_otherwise() -> None:
     with hosting(lambda request: say(f"{request.model} says hello.")) as host:
         settings = host.only("stage", TWINS)
@@ -83,6 +84,21 @@ def test_ratings_decide_between_models_that_are_equal_otherwise() -> None:
             assert first_choice(tomorrow) == other
 
 
+@pytest.mark.proves("document.training-selection")
+def test_after_one_bad_answer_the_other_model_is_asked() -> None:
+    with (
+        hosting(lambda request: say(f"{request.model} says hello.")) as host,
+        serving(host.only("stage", TWINS)) as server,
+        sdk(server) as client,
+    ):
+        first, _ = ask(client, "A name for a cat?")
+        again, id_ = ask(client, "A name for a dog?")
+        assert again == first
+        rate(server, id_, 1)
+        assert ask(client, "A name for a horse?")[0] != first
+
+
+@pytest.mark.proves("document.metrics-success", "document.metrics-errors")
 def test_at_the_end_of_the_day_the_numbers_are_those_of_the_day() -> None:
     with (
         hosting(lambda _request: say("Yes.", input_tokens=10, output_tokens=5)) as host,

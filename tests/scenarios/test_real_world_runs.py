@@ -46,7 +46,7 @@ def ymera_json(*args: str) -> dict[str, object]:
     return decoded
 
 
-@pytest.mark.proves("document.workflows")
+@pytest.mark.proves("document.workflows", "document.scenario-phases")
 def test_a_task_in_phases_prints_the_program_and_shows_what_each_phase_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

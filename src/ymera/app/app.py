@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ymera.app.availability import pulled_models, unavailable_models, within_slots
 from ymera.app.front_door import FrontDoor, parameters_of, task_of
@@ -46,8 +46,11 @@ from ymera.storage.batching import BatchingSink
 from ymera.storage.records import SqlRecordStore
 
 if TYPE_CHECKING:
+    from ymera.app.tooling import Tooling
+    from ymera.phases.calls import AskWithTools
     from ymera.phases.service import RunService
     from ymera.phases.types import RunSpec
+    from ymera.tools.registry import CallReport
 
 __all__ = ["App"]
 
@@ -107,20 +110,26 @@ class App:
             clock=clock,
             settings=lambda: self.settings,
             gateway=lambda: self.gateway,
+            ask_with_tools=self._phase_tools,
         )
         self.front_door = FrontDoor(
             gateway=lambda: self.gateway,
-            is_model=lambda name: name in ALIASES or self.catalog.find(name) is not None,
+            is_alias=ALIASES.__contains__,
+            model=lambda name: self.catalog.find(name),  # noqa: PLW0108 - it is replaced
             agents=self._agent_names,
             plan=self._planned,
             runs=lambda: self.runs,
+            tool_loop=lambda: self.tools.loop,
             clock=clock,
         )
         self.orchestrator = AIOrchestrator(
-            lambda: self.front_door, lambda: self.settings.models.default_model
+            lambda: self.front_door,
+            lambda: self.settings.models.default_model,
+            lambda: self.settings.tools.always,
         )
         self._sink = BatchingSink([self.records.write_batch, self._write_audit])
         self._upstreams: Upstreams | None = None
+        self._tooling: Tooling | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._configure(loaded)
 
@@ -169,6 +178,8 @@ class App:
                 parts.push_async_callback(self._upstreams.close)
             for retiring in tuple(self._retiring):
                 parts.push_async_callback(asyncio.wait_for, retiring, _RETIRE_WITHIN_S)
+            if self._tooling is not None:
+                parts.push_async_callback(self._tooling.close)
             parts.push_async_callback(self.running.close)
 
     def snapshot(self) -> Snapshot:
@@ -236,6 +247,27 @@ class App:
         return self.running.service
 
     @property
+    def tools(self) -> Tooling:
+        """The tools of the settings in force, made at first use.
+
+        Raises:
+            ConfigError: a server or database is set up wrongly.
+        """
+        if self._tooling is None:
+            from ymera.app.tooling import Tooling
+
+            self._tooling = Tooling(
+                self.settings,
+                environ=self.environ,
+                paths=self.paths,
+                clock=self._clock,
+                gateway=lambda: self.gateway,
+                gate=self.securing.tool_gate(self.settings),
+                report=self._tool_called,
+            )
+        return self._tooling
+
+    @property
     def models_dir(self) -> Path:
         """Where embedded models lie."""
         return self.settings.local.models_dir or self.paths.models
@@ -253,6 +285,9 @@ class App:
         self._keys = self.securing.credentials(catalog)
         self._take_snapshot(pulled_models(catalog, self.models_dir))
         self._upstreams = self._upstreams_of(settings)
+        if self._tooling is not None and not self._tooling.fits(settings):
+            old, self._tooling = self._tooling, None
+            self._retire(old.close())
         self.gateway = Gateway(
             limiter=self.securing.limiter(settings),
             guards=self.securing.input_guards(settings),
@@ -296,10 +331,32 @@ class App:
             return fresh
         if old.serves_like(fresh):
             return old
-        retiring = asyncio.ensure_future(old.retire())
+        self._retire(old.retire())
+        return fresh
+
+    def _retire(self, ending: Coroutine[Any, Any, None]) -> None:
+        """End what new settings replaced, once it is no longer used."""
+        retiring = asyncio.ensure_future(ending)
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
-        return fresh
+
+    def _phase_tools(self) -> AskWithTools:
+        from ymera.app.phase_tools import PhaseToolCalls
+
+        return PhaseToolCalls(lambda: self.tools, lambda: self.gateway, self._clock)
+
+    def _tool_called(self, call: CallReport) -> None:
+        if self.settings.monitoring.enable_audit_log:
+            use = call.use
+            self.audit.log(
+                "tool.called",
+                tool=use.name,
+                source=use.source,
+                arguments=" ".join(call.arguments),
+                outcome="success" if use.ok else use.error_code,
+                approved_by=use.approved_by,
+                principal=call.principal.id,
+            )
 
     def _take_snapshot(self, pulled: frozenset[str]) -> None:
         self._pulled = pulled

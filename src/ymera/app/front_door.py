@@ -1,4 +1,4 @@
-"""Where every request enters: an agent's name goes to a run, every other model to the gateway."""
+"""Where every request enters: runs for agents' names, the tool loop, or straight to the gateway."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from ymera.core.chat import (
     prompt_text,
 )
 from ymera.core.errors import InvalidRequest, RunFailed, Unsupported
+from ymera.core.model import Model
 from ymera.core.route import RoutePlan
 from ymera.core.usage import Usage
 from ymera.engine.attempts import Commitment
+from ymera.engine.cache import whole
 from ymera.engine.gateway import Gateway, Reply
 from ymera.engine.trace import Clock, RequestTrace
 
 if TYPE_CHECKING:
+    from ymera.engine.tool_loop import ToolLoop
     from ymera.phases.service import RunService
     from ymera.phases.types import RunEvent, RunResult, RunSpec
 
@@ -38,17 +41,20 @@ _METADATA = "metadata"
 
 
 class FrontDoor:
-    """Handles requests for models and, by the same words, for agents.
+    """Handles requests for models and, by the same words, for agents and for tools of ours.
 
     A run answers like a model: its result is the answer's text, what happens on the way is visible
-    reasoning of a streamed answer, and its phases leave the records.
+    reasoning of a streamed answer, and its phases leave the records. An answer with tools is whole
+    before it leaves, streamed or not.
 
     Args:
         gateway: returns the gateway; called at each request, so a reconfigured one is used.
-        is_model: whether a name is an alias or a model of the catalogue.
+        is_alias: whether a name is an alias.
         agents: returns the names of all agents.
         plan: turns a request for an agent into a run.
         runs: returns the run service.
+        tool_loop: returns what answers with tools.
+        model: finds a model by its name.
         clock: wall and monotonic time.
     """
 
@@ -56,17 +62,21 @@ class FrontDoor:
         self,
         *,
         gateway: Callable[[], Gateway],
-        is_model: Callable[[str], bool],
+        is_alias: Callable[[str], bool],
+        model: Callable[[str], Model | None],
         agents: Callable[[], Collection[str]],
         plan: Callable[[ChatRequest, Principal], RunSpec],
         runs: Callable[[], RunService],
+        tool_loop: Callable[[], ToolLoop],
         clock: Clock,
     ) -> None:
         self._gateway = gateway
-        self._is_model = is_model
+        self._is_alias = is_alias
+        self._model = model
         self._agents = agents
         self._plan = plan
         self._runs = runs
+        self._tool_loop = tool_loop
         self._clock = clock
 
     async def handle(
@@ -79,8 +89,31 @@ class FrontDoor:
                 only a model can do.
             YmeraError: as the gateway.
         """
-        if self._is_model(request.model) or request.model not in self._agents():
-            return await self._gateway().handle(request, principal, request_id=request_id)
+        if self._is_agent(request.model):
+            return self._run(request, principal, request_id)
+        if request.hints.use_tools:
+            return await self._answer_with_tools(request, principal)
+        return await self._gateway().handle(request, principal, request_id=request_id)
+
+    def _is_agent(self, name: str) -> bool:
+        if self._is_alias(name) or self._model(name) is not None:
+            return False
+        return name in self._agents()  # last: it looks into a folder
+
+    async def _answer_with_tools(self, request: ChatRequest, principal: Principal) -> Reply:
+        trace = RequestTrace(request=request, principal=principal, clock=self._clock, of_many=True)
+        hints = msgspec.structs.replace(request.hints, use_tools=(), fresh=True)
+        asked = msgspec.structs.replace(request, hints=hints, stream=False)
+        found = await self._tool_loop().answer(asked, principal, tools=request.hints.use_tools)
+        hints = msgspec.structs.replace(hints, tools=found.uses, context=found.context)
+        trace.id = found.request_ids[-1]  # its record has all that was used
+        trace.request = msgspec.structs.replace(request, hints=hints)
+        trace.plan, trace.spent_usd = found.plan, found.cost_usd
+        trace.model = self._model(found.model) if found.model else None
+        answer = msgspec.structs.replace(found.answer, usage=found.usage)
+        return Reply(trace, whole(answer), _recorded_call_by_call)
+
+    def _run(self, request: ChatRequest, principal: Principal, request_id: str) -> Reply:
         _require_plain(request)
         spec = self._plan(request, principal)
         hints = msgspec.structs.replace(request.hints, agent=spec.agent.name, run_id=spec.id)
@@ -89,12 +122,13 @@ class FrontDoor:
             principal=principal,
             clock=self._clock,
             id=request_id,
+            of_many=True,
         )
         events = self._events(spec, trace)
         resources = AsyncExitStack()
         resources.push_async_callback(events.aclose)  # a caller who leaves ends the run
         commitment = Commitment(head=(), rest=events, resources=resources)
-        return Reply(trace, commitment, _recorded_by_its_phases)
+        return Reply(trace, commitment, _recorded_call_by_call)
 
     def route(self, request: ChatRequest) -> RoutePlan:
         """Return what would be asked and why; asks nothing.
@@ -102,7 +136,7 @@ class FrontDoor:
         Raises:
             Unsupported: the name is an agent's, which asks a model for each of its phases.
         """
-        if not self._is_model(request.model) and request.model in self._agents():
+        if self._is_agent(request.model):
             raise Unsupported(
                 f"{request.model!r} is an agent: it asks a model for each of its phases.",
                 hint=f"`ymera agents show {request.model}` lists them.",
@@ -207,5 +241,5 @@ def _require_plain(request: ChatRequest) -> None:
             )
 
 
-def _recorded_by_its_phases(trace: RequestTrace, error: BaseException | None) -> None:
+def _recorded_call_by_call(trace: RequestTrace, error: BaseException | None) -> None:
     del trace, error

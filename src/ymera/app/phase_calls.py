@@ -8,7 +8,8 @@ from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest, Message, RequestHints, Role, TextPart
 from ymera.core.errors import YmeraError
 from ymera.core.route import RoutePlan
-from ymera.engine.gateway import Gateway, Reply
+from ymera.engine.door import Door
+from ymera.engine.gateway import Reply
 from ymera.phases.calls import PhaseAnswer
 from ymera.phases.types import PhaseSpec, RunSpec
 
@@ -26,7 +27,7 @@ class PhaseCalls:
         gateway: returns the gateway; called at each request, so a reconfigured one is used.
     """
 
-    def __init__(self, gateway: Callable[[], Gateway]) -> None:
+    def __init__(self, gateway: Callable[[], Door]) -> None:
         self._gateway = gateway
 
     async def __call__(self, request: ChatRequest, principal: Principal) -> PhaseAnswer:

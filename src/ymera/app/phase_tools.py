@@ -10,7 +10,8 @@ from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.core.route import RoutePlan
-from ymera.engine.gateway import Gateway, Reply
+from ymera.engine.door import Door
+from ymera.engine.gateway import Reply
 from ymera.engine.tool_loop import ToolLoop
 from ymera.engine.trace import Clock
 from ymera.phases.budget import Reservation
@@ -34,7 +35,7 @@ class PhaseToolCalls:
     """
 
     def __init__(
-        self, tooling: Callable[[], Tooling], gateway: Callable[[], Gateway], clock: Clock
+        self, tooling: Callable[[], Tooling], gateway: Callable[[], Door], clock: Clock
     ) -> None:
         self._tooling = tooling
         self._gateway = gateway
@@ -55,7 +56,7 @@ class PhaseToolCalls:
             YmeraError: no answer could be had.
         """
         tooling = self._tooling()
-        metered = _MeteredGateway(self._gateway(), meter)
+        metered = _MeteredDoor(self._gateway(), meter)
         offered = await tooling.box.tools(tools) if tools else ()
         known = [name for name in tooling.box.source_names if name != BUILTIN]
         servers = tuple(name for name in known if name in context or _ALL in context)
@@ -95,14 +96,14 @@ class PhaseToolCalls:
         )
 
 
-class _MeteredGateway(Gateway):
+class _MeteredDoor:
     """Hands requests on to a gateway, each paid for before it leaves.
 
     A reply is read after it was handed out; what it used is settled at the next call, or at the
     end. One that is given up in between stays paid for as it was set aside.
     """
 
-    def __init__(self, gateway: Gateway, meter: Meter) -> None:
+    def __init__(self, gateway: Door, meter: Meter) -> None:
         self._inner = gateway
         self._meter = meter
         self._open: tuple[Reservation, Reply] | None = None

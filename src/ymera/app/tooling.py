@@ -12,7 +12,7 @@ from ymera.config.schema import DatabaseSettings, McpServerSettings, Settings, T
 from ymera.core.errors import ConfigError
 from ymera.core.ports import ToolGate, ToolSource
 from ymera.core.tool import Tool, ToolEffect
-from ymera.engine.gateway import Gateway
+from ymera.engine.door import Door
 from ymera.engine.tool_loop import ToolLoop
 from ymera.engine.trace import Clock
 from ymera.tools.builtin import BuiltinSource, BuiltinTool
@@ -53,7 +53,7 @@ class Tooling:
         environ: Mapping[str, str],
         paths: DataPaths,
         clock: Clock,
-        gateway: Callable[[], Gateway],
+        gateway: Callable[[], Door],
         gate: ToolGate,
         report: Callable[[CallReport], None],
     ) -> None:
@@ -75,6 +75,10 @@ class Tooling:
             max_steps=tools.max_steps,
             max_context_tokens=tools.max_context_tokens,
         )
+
+    def fits(self, settings: Settings) -> bool:
+        """Return whether other settings would give the same tools."""
+        return (settings.tools, settings.mcp) == (self.settings.tools, self.settings.mcp)
 
     async def close(self) -> None:
         """End servers and children."""

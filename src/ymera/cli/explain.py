@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from ymera.core.route import Candidate, RoutePlan
+from ymera.core.tool import ContextUse, ToolUse
 
-__all__ = ["plan_lines"]
+__all__ = ["plan_lines", "use_lines"]
 
 _SHOWN_EXCLUSIONS = 8
 
@@ -32,6 +34,19 @@ def plan_lines(plan: RoutePlan, *, all_exclusions: bool = False) -> list[str]:
         if counts:
             shown = ", ".join(f"{n} {why}" for why, n in counts.most_common(_SHOWN_EXCLUSIONS))
             lines.append(f"Left out: {shown}.")
+    return lines
+
+
+def use_lines(tools: Iterable[ToolUse], context: Iterable[ContextUse]) -> list[str]:
+    """Return what was used on the way to an answer as lines for people."""
+    lines = [
+        f"Tool {use.name} ({use.source}): {'ok' if use.ok else use.error_code}, "
+        f"{use.output_chars} characters in {use.latency_s:.1f} s."
+        for use in tools
+    ]
+    for brought in context:
+        cut = f", {brought.cut_chars} cut" if brought.cut_chars else ""
+        lines.append(f"Context {brought.source}: {brought.chars} characters{cut}.")
     return lines
 
 

@@ -136,6 +136,7 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
         no_store: keep no prompt or answer text, whatever the configuration says.
         fresh: do not answer from the cache (a retry, a phase of a run).
         agent: name of the agent this call belongs to.
+        use_tools: names or patterns of our tools to answer with (`*` for all); empty for none.
         run_id, phase: the run and the phase of it that this call belongs to.
         tools, context: what was used to put this request together; for its record.
         avoid_models: ids of models to ask last, each with why, as what follows "it"
@@ -151,6 +152,7 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
     no_store: bool = False
     fresh: bool = False
     agent: str | None = None
+    use_tools: tuple[str, ...] = ()
     run_id: str | None = None
     phase: str | None = None
     tools: tuple[ToolUse, ...] = ()

@@ -27,7 +27,7 @@ from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Commitment
 from ymera.engine.trace import RequestTrace
 
-__all__ = ["CachedAnswer", "ResponseCache", "cache_key"]
+__all__ = ["CachedAnswer", "ResponseCache", "cache_key", "whole"]
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -40,21 +40,22 @@ class CachedAnswer:
     model: Model
     plan: RoutePlan | None
 
-    def commitment(self) -> Commitment:
-        """Return the answer in the form of one that has just begun; it holds no upstream call."""
-        head: list[ChatEvent] = []
-        if self.answer.reasoning:
-            head.append(ReasoningDelta(self.answer.reasoning))
-        head.append(TextDelta(self.answer.text))
-        if self.answer.usage is not None:
-            head.append(UsageReport(self.answer.usage))
-        head.append(Finish(self.answer.finish_reason))
-        return Commitment(head=tuple(head), rest=_nothing(), resources=AsyncExitStack())
-
     @property
     def size(self) -> int:
         """Characters held, which bound its bytes well enough."""
         return len(self.answer.text) + len(self.answer.reasoning)
+
+
+def whole(answer: ChatAnswer) -> Commitment:
+    """Return an answer in the form of one that has just begun; it holds no upstream call."""
+    head: list[ChatEvent] = []
+    if answer.reasoning:
+        head.append(ReasoningDelta(answer.reasoning))
+    head.append(TextDelta(answer.text))
+    if answer.usage is not None:
+        head.append(UsageReport(answer.usage))
+    head.append(Finish(answer.finish_reason))
+    return Commitment(head=tuple(head), rest=_nothing(), resources=AsyncExitStack())
 
 
 async def _nothing() -> AsyncIterator[ChatEvent]:

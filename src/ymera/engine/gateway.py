@@ -14,7 +14,7 @@ from ymera.core.errors import YmeraError
 from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
-from ymera.engine.cache import ResponseCache, cache_key
+from ymera.engine.cache import ResponseCache, cache_key, whole
 from ymera.engine.output import screened
 from ymera.engine.router import Routes, nothing_to_ask
 from ymera.engine.trace import Clock, RequestTrace
@@ -105,7 +105,7 @@ class Gateway:
         if cached is None:
             return None
         trace.cached, trace.model, trace.plan = True, cached.model, cached.plan
-        return cached.commitment()
+        return whole(cached.answer)
 
     async def _ask(self, trace: RequestTrace) -> Commitment:
         trace.plan = plan = self._router(trace.request, explain=False)

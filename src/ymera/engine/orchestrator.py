@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
 from ymera.core.chat import (
@@ -22,10 +22,12 @@ from ymera.core.chat import (
 from ymera.core.errors import InvalidRequest, YmeraError
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
+from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
+from ymera.engine.door import Door
 from ymera.engine.gateway import Reply
 
-__all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "Door", "chat_request", "response_of"]
+__all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "chat_request", "response_of"]
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _MAX_TEMPERATURE = 2
@@ -50,6 +52,8 @@ class AIRequest:
         messages: earlier turns of the conversation.
         user: who asks, for rate limits; None = the owner of this machine.
         fresh: do not answer from the cache.
+        tools: names or patterns of our tools to answer with, `*` for all; None = all where
+            `tools.always` says so, else none.
     """
 
     task_id: str = ""
@@ -65,6 +69,7 @@ class AIRequest:
     messages: tuple[Message, ...] = ()
     user: str | None = None
     fresh: bool = False
+    tools: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,7 @@ class AIResponse:
         route: what was asked and what else could have been; `AIOrchestrator.route` also says why
             not the rest of the catalogue. None when refused before routing.
         request_id: name of the stored record.
+        tools, context: what was used on the way.
     """
 
     task_id: str
@@ -95,18 +101,8 @@ class AIResponse:
     error: YmeraError | None = None
     route: RoutePlan | None = field(default=None, repr=False)
     request_id: str | None = None
-
-
-class Door(Protocol):
-    """Takes requests: the `Gateway`, or what stands in front of it."""
-
-    async def handle(
-        self, request: ChatRequest, principal: Principal, *, request_id: str = ""
-    ) -> Reply:
-        """Return the reply once an answer has begun."""
-
-    def route(self, request: ChatRequest) -> RoutePlan:
-        """Return what would be asked and why; ask nothing."""
+    tools: tuple[ToolUse, ...] = ()
+    context: tuple[ContextUse, ...] = ()
 
 
 class AIOrchestrator:
@@ -115,13 +111,18 @@ class AIOrchestrator:
     Args:
         gateway: returns the gateway; called at each request, so a reconfigured one is used.
         default_model: returns the model of requests that name none; called at each request too.
+        always_tools: returns whether requests that do not say get all tools.
     """
 
     def __init__(
-        self, gateway: Callable[[], Door], default_model: Callable[[], str] = lambda: "auto"
+        self,
+        gateway: Callable[[], Door],
+        default_model: Callable[[], str] = lambda: "auto",
+        always_tools: Callable[[], bool] = lambda: False,
     ) -> None:
         self._gateway = gateway
         self._default_model = default_model
+        self._always_tools = always_tools
 
     async def initialize(self) -> None:
         """Build everything now instead of at the first request."""
@@ -166,6 +167,8 @@ class AIOrchestrator:
         return self._gateway().route(self._chat(request, stream=False))
 
     def _chat(self, request: AIRequest, *, stream: bool) -> ChatRequest:
+        if request.tools is None and self._always_tools():
+            request = replace(request, tools=("*",))
         return chat_request(request, model=self._default_model(), stream=stream)
 
     async def begin(self, request: AIRequest, *, stream: bool) -> Reply:
@@ -201,6 +204,7 @@ def chat_request(request: AIRequest, *, model: str, stream: bool) -> ChatRequest
             prefer_free=request.prefer_free,
             private=request.private,
             fresh=request.fresh,
+            use_tools=request.tools or (),
         ),
     )
 
@@ -245,4 +249,6 @@ def response_of(request: AIRequest, reply: Reply) -> AIResponse:
         latency_s=trace.elapsed_s(),
         route=trace.plan,
         request_id=trace.id,
+        tools=trace.request.hints.tools,
+        context=trace.request.hints.context,
     )

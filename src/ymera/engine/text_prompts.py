@@ -40,10 +40,14 @@ _SIMPLE = frozenset({"type", "enum", "const", "items", "properties", "required",
 _SPECIFIC = re.compile(r"[^\W_][\w.:/-]*\d[\w.:/-]*|(?<![.!?]\s)(?<!^)\b[A-Z][\w-]+|\d+")
 _LEAST_RECORDS = 3
 _CLEARLY = 1.5
+_LABEL = re.compile(r"^([A-Za-z][\w ]*):", re.MULTILINE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 _NEWEST = re.compile(r"\b(latest|newest|most recent|last)\b")
 _OLDEST = re.compile(r"\b(first|oldest|earliest|initial)\b")
 _ADDRESS = re.compile(r"https?://|\bwww\.|\b[\w-]+\.(?:com|org|net|io|dev)\b", re.IGNORECASE)
+_HASH = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{64}\b")
+_ONLY_HASH = re.compile(r"^.{0,20}\b(?:[0-9a-f]{40}|[0-9a-f]{64})\s*$\n?", re.MULTILINE)
+_WANTS_HASH = re.compile(r"\b(hash|sha|which commit|what commit)\b", re.IGNORECASE)
 _SAME = {
     "late": "time",
     "moment": "time",
@@ -82,18 +86,22 @@ def scored(
     return [(scores[place], offered[place]) for place in ranked if scores[place] > 0]
 
 
-def shortlist(question: str, offered: Sequence[Tool], about: Mapping[str, str]) -> list[Tool]:
+def shortlist(
+    question: str, offered: Sequence[Tool], about: Mapping[str, str], known: str = ""
+) -> list[Tool]:
     """Return the tools that come into question, best first; those that only read go before.
 
     Tools that bear far less on the question than the best one are left out, and so is what needs
-    an address when the question names none.
+    an address or a hash while none is known: a small model would make one up.
 
     Args:
         question: what was asked.
         offered: all tools.
         about: what is known of the data behind a tool: files, tables.
+        known: results so far.
     """
-    fitting = [tool for tool in offered if _has_address(question) or not _needs_address(tool)]
+    seen = f"{question}\n{known}"
+    fitting = [tool for tool in offered if not _lacks_something(tool, seen)]
     ranked = scored(question, fitting, about)
     least = ranked[0][0] * _LEAST_SHARE if ranked else 0.0
     return [tool for score, tool in ranked if score >= least][:_MAX_TOOLS]
@@ -119,21 +127,29 @@ def choice_schema(name: str, choices: Sequence[str]) -> dict[str, object]:
     }
 
 
-def arguments_schema(tool: Tool, question: str) -> dict[str, object]:
+def arguments_schema(tool: Tool, question: str, known: str = "") -> dict[str, object]:
     """Return the schema the model fills in: what a call needs and the question speaks of.
 
     Arguments with a default are left to it, long lists of choices are cut to those that bear on
-    the question.
+    the question, and a hash is one of those that were seen.
+
+    Args:
+        tool: whose arguments.
+        question: what was asked.
+        known: results so far.
     """
-    known = properties(tool)
     needed = set(required(tool))
     asked: dict[str, object] = {}
-    for name, schema in known.items():
-        has_default = "default" in schema
-        if (name in needed and not has_default) or shared_terms(question, name):
+    for name, schema in properties(tool).items():
+        if name in needed and "default" in schema:
+            continue
+        if name not in needed and not shared_terms(question, name):
+            continue
+        hashes = list(dict.fromkeys(_HASH.findall(known))) if _is_hash(name, schema) else []
+        if hashes:
+            asked[name] = {"type": "string", "enum": hashes[:_MAX_CHOICES]}
+        else:
             asked[name] = _for_grammar(schema, question)
-    if not asked and not needed and len(known) == 1:
-        asked = {name: _for_grammar(schema, question) for name, schema in known.items()}
     return {"type": "object", "properties": asked, "required": list(asked)}
 
 
@@ -202,6 +218,8 @@ def failure(arguments: Mapping[str, object], said: str) -> str:
 def read_off(question: str, items: Sequence[ContextItem]) -> str:
     """Return the prompt for reading the answer off texts."""
     texts = "\n\n".join(as_data(item) for item in items)
+    if not _WANTS_HASH.search(question):  # a hash looks like the answer to anything
+        texts = _ONLY_HASH.sub("", texts)
     return (
         f"{texts}\n\nQuestion: {question}\n\n"
         "Answer in one sentence, from the text above only. If the answer does not stand there, "
@@ -212,26 +230,35 @@ def read_off(question: str, items: Sequence[ContextItem]) -> str:
 def focused_records(text: str, question: str) -> str:
     """Return the records of a result that the question is about, if that can be told by rule.
 
-    Records are blocks parted by blank lines. One that has clearly more of the question's words
-    stands alone; a question for the newest or first gets that end of a list with dates.
+    Records are blocks of equally labelled lines, parted by blank lines. One that has clearly more
+    of the question's words stands alone; a question for the newest or first gets that end of a
+    list with dates.
     """
-    records = [block.strip() for block in re.split(r"\n\s*\n", text) if block.strip()]
+    records = _records(text)
     if len(records) < _LEAST_RECORDS:
         return text
     words = question.lower()
     newest_first = _is_newest_first(records)
     if newest_first is not None and _NEWEST.search(words):
-        records = records if newest_first else records[::-1]
-        return "The newest:\n" + records[0]
+        return records[0] if newest_first else records[-1]
     if newest_first is not None and _OLDEST.search(words):
-        records = records[::-1] if newest_first else records
-        return "The first:\n" + records[0]
+        return records[-1] if newest_first else records[0]
     scores = relevance(question, records)
     ranked = sorted(range(len(records)), key=lambda place: -scores[place])
     best, second = scores[ranked[0]], scores[ranked[1]]
-    if best > 0 and best >= _CLEARLY * second:
-        return records[ranked[0]]
-    return text
+    return records[ranked[0]] if best > 0 and best >= _CLEARLY * second else text
+
+
+def _records(text: str) -> list[str]:
+    """Return the blocks of a text if they all have the same labels, without what is around."""
+    blocks = [block.splitlines() for block in re.split(r"\n\s*\n", text) if block.strip()]
+    shapes = [tuple(_LABEL.findall("\n".join(block))) for block in blocks]
+    if not shapes:
+        return []
+    labels = shapes[-1]
+    if not labels or any(shape[-len(labels) :] != labels for shape in shapes):
+        return []
+    return ["\n".join(block[-len(labels) :]) for block in blocks]
 
 
 def _is_newest_first(records: Sequence[str]) -> bool | None:
@@ -262,12 +289,20 @@ def is_grounded(answer: str, source: str, question: str) -> bool:
     return all(word.lower().rstrip(".:-/") in known for word in _SPECIFIC.findall(answer))
 
 
-def _has_address(question: str) -> bool:
-    return _ADDRESS.search(question) is not None
+def _lacks_something(tool: Tool, seen: str) -> bool:
+    """Whether a call needs an address or a hash and none was seen."""
+    schemas = properties(tool)
+    for name in required(tool):
+        if name in {"url", "uri"} and _ADDRESS.search(seen) is None:
+            return True
+        if _is_hash(name, schemas.get(name, {})) and _HASH.search(seen) is None:
+            return True
+    return False
 
 
-def _needs_address(tool: Tool) -> bool:
-    return not {"url", "uri"}.isdisjoint(required(tool))
+def _is_hash(name: str, schema: Mapping[str, object]) -> bool:
+    words = f"{name} {schema.get('description', '')}".lower()
+    return schema.get("type") == "string" and re.search(r"\b(hash|sha)\b", words) is not None
 
 
 def _title(tool: Tool) -> str:

@@ -37,6 +37,9 @@ _MAX_STEP_TOKENS = 200
 _MAX_TRIES_PER_TOOL = 3
 _MAX_RESULT_CHARS = 3000
 _MAX_ABOUT_CHARS = 3000
+_SHOWN_FAILURES = 2
+_RETRY_TEMPERATURE = 0.8
+_SEED = 1
 _NO_TOOL = "none"
 _ASKING = frozenset(
     {
@@ -70,8 +73,9 @@ class TextProtocol:
                 self._content.append(item)
             else:
                 self._about[tool] = f"{self._about.get(tool, '')}\n{item.text}".strip()
-        self._tools = prompts.shortlist(self._question, offered, self._about)
+        self._offered = tuple(offered)
         self._results: list[ContextItem] = []
+        self._failures: list[ContextItem] = []
         self._spent: set[str] = set()
 
     async def answer(self) -> ChatAnswer:
@@ -93,7 +97,10 @@ class TextProtocol:
             self._spent.add(tool.name)
         return await self._session.ask(
             msgspec.structs.replace(
-                self._session.request, messages=with_context(self._session, more=self._results)
+                self._session.request,
+                messages=with_context(
+                    self._session, more=(*self._results, *self._failures[-_SHOWN_FAILURES:])
+                ),
             )
         )
 
@@ -111,16 +118,24 @@ class TextProtocol:
 
     async def _chosen(self) -> Tool | None:
         """Return the tool to call next; None when there is nothing more to try."""
-        left = [tool for tool in self._tools if tool.name not in self._spent]
+        left = prompts.shortlist(
+            self._question,
+            [tool for tool in self._offered if tool.name not in self._spent],
+            self._about,
+            self._known(),
+        )
         if not left:
             return None
-        if len(left) == 1 and not self._results:
+        if len(left) == 1 and not self._results and self._is_short_question():
             return left[0]
         prompt = prompts.choose(self._question, left, self._about, none=_NO_TOOL)
         names = [*(tool.name for tool in left), _NO_TOOL]
         reply = await self._step(prompt, prompts.choice_schema("tool", names), 40)
         name = reply.get("tool")
         return next((tool for tool in left if tool.name == name), None)
+
+    def _known(self) -> str:
+        return "\n".join(item.text for item in self._results)
 
     async def _call(self, tool: Tool) -> ToolResult | None:
         """Call a tool, letting the model mend its arguments; None when it would not work."""
@@ -140,13 +155,13 @@ class TextProtocol:
                 break
         if failures:
             text = f"{tool.name} gave nothing: {failures[-1]}"
-            self._results.append(
+            self._failures.append(
                 ContextItem(text=text, source=f"tool:{tool.name}", trust=Trust.TOOL)
             )
         return None
 
     async def _arguments(self, tool: Tool, failures: Sequence[str]) -> dict[str, object]:
-        schema = prompts.arguments_schema(tool, self._question)
+        schema = prompts.arguments_schema(tool, self._question, self._known())
         fixed = prompts.only_arguments(schema)
         if fixed is not None:
             return fixed
@@ -158,7 +173,9 @@ class TextProtocol:
             [item.text[:_MAX_RESULT_CHARS] for item in self._results[-1:]],
             failures,
         )
-        return await self._step(prompt, schema, _MAX_STEP_TOKENS)
+        # The same words would give the same mistake again.
+        temperature = _RETRY_TEMPERATURE if failures else 0.0
+        return await self._step(prompt, schema, _MAX_STEP_TOKENS, temperature)
 
     def _brought(self, tool: Tool, result: ToolResult) -> ContextItem:
         whole = told(result)
@@ -184,11 +201,21 @@ class TextProtocol:
         return msgspec.structs.replace(answer, text=text)
 
     async def _step(
-        self, prompt: str, schema: Mapping[str, object], max_tokens: int
+        self,
+        prompt: str,
+        schema: Mapping[str, object],
+        max_tokens: int,
+        temperature: float = 0.0,
     ) -> dict[str, object]:
-        return _decoded((await self._ask(prompt, schema, max_tokens)).text)
+        return _decoded((await self._ask(prompt, schema, max_tokens, temperature)).text)
 
-    async def _ask(self, prompt: str, schema: Mapping[str, object], max_tokens: int) -> ChatAnswer:
+    async def _ask(
+        self,
+        prompt: str,
+        schema: Mapping[str, object],
+        max_tokens: int,
+        temperature: float = 0.0,
+    ) -> ChatAnswer:
         request = self._session.request
         system = "".join(
             message.text + "\n" for message in request.messages if message.role is Role.SYSTEM
@@ -204,7 +231,7 @@ class TextProtocol:
                 response_format=ResponseFormat(
                     schema=msgspec.Raw(msgspec.json.encode(schema)), name="step", strict=True
                 ),
-                sampling=Sampling(max_tokens=max_tokens, temperature=0.0),
+                sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=_SEED),
                 hints=msgspec.structs.replace(
                     hints, task_type=hints.task_type or TaskType.QUESTION_ANSWERING
                 ),

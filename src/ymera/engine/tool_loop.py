@@ -26,7 +26,7 @@ from ymera.core.errors import InvalidRequest
 from ymera.core.route import RoutePlan
 from ymera.core.tool import ContextItem, ContextUse, Tool, ToolResult, ToolUse, Trust
 from ymera.core.usage import Usage
-from ymera.engine.gateway import Gateway
+from ymera.engine.door import Door
 from ymera.engine.text_protocol import TextProtocol
 from ymera.engine.tool_loop_session import ToolSession, told, with_context
 from ymera.engine.trace import Clock
@@ -82,7 +82,7 @@ class ToolLoop:
     def __init__(
         self,
         *,
-        gateway: Callable[[], Gateway],
+        gateway: Callable[[], Door],
         toolbox: ToolBox,
         clock: Clock,
         max_steps: int = 8,
@@ -191,7 +191,7 @@ def _is_wanted(item: ContextItem, offered: set[str], servers: Sequence[str]) -> 
             return head != BUILTIN or BUILTIN in servers
 
 
-def _calls_natively(gateway: Gateway, request: ChatRequest, offered: Sequence[Tool]) -> bool:
+def _calls_natively(gateway: Door, request: ChatRequest, offered: Sequence[Tool]) -> bool:
     """Whether some model that can be asked now calls tools itself."""
     asked = msgspec.structs.replace(request, tools=tuple(_spec(tool) for tool in offered))
     return bool(offered) and bool(gateway.route(asked).candidates)

@@ -71,7 +71,8 @@ class RequestTrace:
         overhead_s: seconds of our own work before the first upstream call.
         ttft_s: seconds until the first event left.
         cached: whether the answer came from the cache.
-        spent_usd: what several models cost together, where not one model answered.
+        of_many: whether several calls made the answer, each with a record of its own.
+        spent_usd: what they cost together; None when not known.
         cache_key: under which the answer may be kept; None when it may not.
         findings: kinds of what the guards found, in the order of a set.
     """
@@ -88,6 +89,7 @@ class RequestTrace:
     overhead_s: float | None = None
     ttft_s: float | None = None
     cached: bool = False
+    of_many: bool = False
     spent_usd: Decimal | None = None
     cache_key: bytes | None = None
     findings: dict[str, None] = field(default_factory=dict)
@@ -151,7 +153,9 @@ class RequestTrace:
         """Return what the answer cost, as far as it was read: 0 from the cache, None unknown."""
         if self.cached:
             return Decimal(0)
-        return self.model.cost_usd(self.answer.usage) if self.model else self.spent_usd
+        if self.of_many or self.model is None:
+            return self.spent_usd
+        return self.model.cost_usd(self.answer.usage)
 
     def record(self, error: BaseException | None) -> RequestRecord:
         """Return the fact to be stored; `error` is what ended the request, None on success."""

@@ -22,7 +22,9 @@ class AIOrchestrator(_Orchestrator):
 
     def __init__(self) -> None:
         super().__init__(
-            lambda: shared_app().front_door, lambda: shared_app().settings.models.default_model
+            lambda: shared_app().front_door,
+            lambda: shared_app().settings.models.default_model,
+            lambda: shared_app().settings.tools.always,
         )
 
 

@@ -37,6 +37,7 @@ class AskOptions(TypedDict, total=False):
     messages: tuple[Message, ...]
     user: str | None
     fresh: bool
+    tools: tuple[str, ...] | None
 
 
 class RunOptions(TypedDict, total=False):

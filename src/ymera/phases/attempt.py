@@ -54,8 +54,9 @@ class Tries:
 
     Attributes:
         spec, phase, prompt: what is asked.
+        room: most tokens of the prompt; a rejected answer is quoted where it fits in.
         alone: the prompt without what other phases only advise; None where nothing would go.
-            The last try with each model takes it: a small model copies what is wrong in it.
+            Retries take it: small models copy what is wrong in it.
         avoid: models to ask last, with why.
         total: tries made.
         structured: whether the answer's form is asked for as such.
@@ -64,6 +65,7 @@ class Tries:
     spec: RunSpec
     phase: PhaseSpec
     prompt: Prompt
+    room: int
     alone: Prompt | None = None
     avoid: dict[str, str] = field(default_factory=dict)
     total: int = 0
@@ -76,21 +78,16 @@ class Tries:
     @property
     def is_alone(self) -> bool:
         """Whether the next try leaves out what other phases only advise."""
-        last = self._with_this_model > 0 and self._with_this_model == self.phase.retries
-        return last and self.alone is not None and self._rejected is not None
+        return self.alone is not None and self._rejected is not None
 
-    def request(self, room: int) -> ChatRequest:
-        """Return the next request.
-
-        Args:
-            room: most tokens of the prompt; a rejected answer is quoted where it fits in.
-        """
+    def request(self) -> ChatRequest:
+        """Return the next request."""
         spec, phase = self.spec, self.phase
         tokens = answer_tokens(spec, phase) * 2**self._doublings
         warmth = min(_HOTTEST, _FIRST_RETRY_TEMPERATURE + 0.2 * (self.total - 1))
         return ChatRequest(
             model=phase.model,
-            messages=self._messages(room),
+            messages=self._messages(),
             response_format=self._response_format(),
             sampling=Sampling(
                 max_tokens=min(tokens, _MOST_ANSWER_TOKENS),
@@ -156,20 +153,23 @@ class Tries:
         schema = None if output.schema is None else msgspec.Raw(output.schema)
         return ResponseFormat(schema=schema, name=self.phase.name)
 
-    def _messages(self, room: int) -> tuple[Message, ...]:
-        if self.is_alone and self.alone is not None:
-            return self.alone.messages
-        messages = self.prompt.messages
-        if self._rejected is None:
+    def _messages(self) -> tuple[Message, ...]:
+        messages = self.alone.messages if self.is_alone and self.alone else self.prompt.messages
+        if self._rejected is None or not self._tells_what_was_wrong:
             return messages
         answer, problem = self._rejected
         wish = f"That was not accepted: {problem} Give the whole answer again, corrected."
         taken = sum(text_tokens(message.text) for message in messages) + text_tokens(wish)
-        if answer and taken + text_tokens(answer) <= room:
+        if answer and taken + text_tokens(answer) <= self.room:
             return (*messages, _turn(Role.ASSISTANT, answer), _turn(Role.USER, wish))
         asked = messages[-1]
         wish = f"{asked.text}\n\nAn earlier answer was not accepted: {problem}"
         return (*messages[:-1], _turn(Role.USER, wish))
+
+    @property
+    def _tells_what_was_wrong(self) -> bool:
+        """Whether a retry quotes the answer before it; the last ones are fresh tries again."""
+        return self._with_this_model == 2 or (self._with_this_model == 1 and not self.is_alone)
 
 
 def _turn(role: Role, text: str) -> Message:

@@ -13,10 +13,19 @@ import msgspec
 
 from ymera.core.chat import FinishReason
 from ymera.phases.extract import Extract, extract
+from ymera.phases.loops import code_before_loop, loop_problem, prose_without_loop
 from ymera.phases.parsers import parser_of
 from ymera.phases.types import Artefact, ArtefactKind, Check, PhaseSpec
 
-__all__ = ["REVIEW_SCHEMA", "Examined", "Verdict", "examine", "no_shrinking", "verdict_of"]
+__all__ = [
+    "REVIEW_SCHEMA",
+    "Examined",
+    "Verdict",
+    "before_loop",
+    "examine",
+    "no_shrinking",
+    "verdict_of",
+]
 
 REVIEW_SCHEMA = msgspec.json.encode(
     {
@@ -52,14 +61,6 @@ _LEAST_WORDS = 3
 _LEAST_SHARE_KEPT = 0.5
 
 _LOOP_CHECK = "not caught in a loop"
-_LOOP = re.compile(r"(?=[^\n]{0,40}?\w)(.{2,40}?)\1{5,}")
-"""The same few characters at least six times in a row, a letter or digit near."""
-_LONGEST_LOOP = 60
-_LONGEST_LOOP_IN_CODE = 300
-"""Tables of numbers repeat themselves too."""
-_LEAST_LINES = 6
-_MOST_SAME_LINES = 0.5
-_LONG_LINE = 20
 _LEAST_KEPT = 60
 """Prose that has less than this before it repeats itself says nothing."""
 
@@ -109,8 +110,7 @@ def examine(
         language: of code, in lower case; None for any.
     """
     contract = phase.output
-    if contract.kind is ArtefactKind.SQL:
-        language = language or "sql"
+    language = language or _language_of_kind(contract.kind)
     found = extract(contract.kind, answer, language)
     checks = [_answered(phase, found)]
     if checks[0].passed and phase.review_of is None:  # a review only advises: no need to be good
@@ -147,6 +147,27 @@ def no_shrinking(revision: Artefact, before: Artefact) -> Check:
     return Check(name="nothing lost", passed=passed, detail=detail)
 
 
+def before_loop(looping: Examined, least_chars: int) -> Artefact | None:
+    """Return the code a model wrote before it was caught in a loop, None when it is no program.
+
+    Args:
+        looping: what it answered.
+        least_chars: that it must have.
+    """
+    made = looping.artefact
+    parse = parser_of(made.language or _language_of_kind(made.kind))
+    if parse is None or made.kind not in _CODE:
+        return None
+    text = code_before_loop(made.text, parse)
+    if text is None or len(text) < least_chars:
+        return None
+    return msgspec.structs.replace(made, text=text)
+
+
+def _language_of_kind(kind: ArtefactKind) -> str | None:
+    return "sql" if kind is ArtefactKind.SQL else None
+
+
 def _answered(phase: PhaseSpec, found: Extract) -> Check:
     text = found.text.strip()
     least = phase.output.min_chars
@@ -163,40 +184,18 @@ def _answered(phase: PhaseSpec, found: Extract) -> Check:
 def _without_repetition(phase: PhaseSpec, found: Extract) -> Extract:
     """Return prose up to where the model began to repeat itself, when enough of it is left."""
     kind, text = phase.output.kind, found.text
-    if kind not in _PROSE or _not_looping(kind, text).passed:
+    if kind not in _PROSE or loop_problem(kind, text) is None:
         return found
-    loop = next((each for each in _LOOP.finditer(text) if len(each.group()) >= _LONGEST_LOOP), None)
-    if loop is not None:
-        text = text[: loop.end(1)]
-    kept: dict[str, None] = {}
-    lines = [line for line in text.splitlines() if _is_first(line.strip(), kept)]
-    text = "\n".join(lines).strip()
+    text = prose_without_loop(text)
     if len(text) < max(_LEAST_KEPT, phase.output.min_chars):
         return found
     loss = f"{len(found.text) - len(text):,} characters of repetitions were left out."
     return Extract(text=text, language=found.language, losses=(*found.losses, loss))
 
 
-def _is_first(line: str, seen: dict[str, None]) -> bool:
-    if len(line) < _LONG_LINE:
-        return True
-    first = line not in seen
-    seen[line] = None
-    return first
-
-
 def _not_looping(kind: ArtefactKind, text: str) -> Check:
-    """Check that the model did not get caught in a loop, as small ones do."""
-    longest = _LONGEST_LOOP_IN_CODE if kind in _CODE else _LONGEST_LOOP
-    loop = next((each for each in _LOOP.finditer(text) if len(each.group()) >= longest), None)
-    lines = [line.strip() for line in text.splitlines() if len(line.strip()) >= _LONG_LINE]
-    same = len(lines) - len(set(lines))
-    detail = ""
-    if loop is not None:
-        detail = f"It repeats {loop.group(1).strip()!r} over and over."
-    elif len(lines) >= _LEAST_LINES and same > _MOST_SAME_LINES * len(lines):
-        detail = f"{same} of its {len(lines)} longer lines are repetitions."
-    return Check(name=_LOOP_CHECK, passed=not detail, detail=detail)
+    problem = loop_problem(kind, text)
+    return Check(name=_LOOP_CHECK, passed=problem is None, detail=problem or "")
 
 
 def _parsed(phase: PhaseSpec, found: Extract, language: str | None) -> list[Check]:

@@ -90,6 +90,40 @@ class Custody:
             msgspec.json.encode(spec).decode(),
         )
 
+    def require(self, run_id: str) -> RunRow:
+        """Own an unfinished run; return it as it was.
+
+        Raises:
+            InvalidRequest: somebody else owns it.
+        """
+        row = self.claim(run_id)
+        if row is None:
+            raise InvalidRequest(
+                f"The run {run_id} is carried out by another process.",
+                hint="`runs cancel` ends it there; a dead process loses it within seconds.",
+            )
+        return row
+
+    def again(self, row: RunRow, spec: RunSpec, drop: Collection[str]) -> RunRow:
+        """Own a run to do its phases `drop` again; return it as it is now.
+
+        Raises:
+            InvalidRequest: somebody else owns it, or there is nothing to do again.
+        """
+        if row.state in UNFINISHED:
+            self.require(row.id)
+            self.release(row.id)
+        elif not drop:
+            raise InvalidRequest(
+                f"The run {row.id} is done.",
+                hint="Name the phase to run again from: --from PHASE.",
+                param="from_phase",
+            )
+        again = self.restart(spec, drop)
+        if again is None:
+            raise InvalidRequest(f"The run {row.id} is carried out by another process.")
+        return again
+
     def renew(self, run_ids: Collection[str]) -> dict[str, bool]:
         """Renew claims; return which still stand, and whether each run is to be cancelled."""
         return self._store.open().beat(run_ids, self.owner, us(self.until()))

@@ -13,10 +13,10 @@ from ymera.engine.trace import INTERNAL_ERROR, Clock
 from ymera.phases.attempt import Tries, prompt_tokens
 from ymera.phases.budget import BudgetLedger
 from ymera.phases.calls import Ask, AskWithTools, Meter, PhaseAnswer, was_asked
-from ymera.phases.checks import Examined, examine, no_shrinking
+from ymera.phases.checks import before_loop, examine, no_shrinking
 from ymera.phases.dag import uses
 from ymera.phases.prompt import build_prompt, language_of
-from ymera.phases.types import Artefact, PhaseOutcome, PhaseSpec, RunSpec
+from ymera.phases.types import PhaseOutcome, PhaseSpec, RunSpec
 from ymera.phases.work import PhaseWork, asks_for_nothing, missing_input
 
 __all__ = ["Ask", "AskWithTools", "PhaseAnswer", "PhaseRunner", "Report"]
@@ -107,33 +107,10 @@ class PhaseRunner:
         report: Report,
     ) -> None:
         """Try until an artefact counts; what failed last is left in `work`."""
-        phase = work.phase
-        before = outcomes[phase.revises].artefact if phase.revises else None
-        if before is not None:
-            work.standing = before
-            reason = asks_for_nothing(spec, phase, outcomes)
-            if reason is not None:
-                work.stands(reason)
-                return
-        room = prompt_tokens(spec, phase, self._context_tokens(spec, phase))
-        prompt = build_prompt(spec, phase, outcomes, context_tokens=room)
-        work.losses += prompt.losses
-        if before is not None and before.phase in prompt.cut:
-            work.stands(f"{before.phase} does not fit into a prompt whole, so nothing is changed.")
-            return
-        if (phase.tools or phase.context) and self._ask_with_tools is None:
-            work.losses += ("No tools and no context from outside: they are not set up here.",)
-        alone = build_prompt(spec, phase, outcomes, context_tokens=room, alone=True)
-        tries = Tries(
-            spec,
-            phase,
-            prompt,
-            alone=alone if alone.messages != prompt.messages else None,
-            avoid=_makers(phase, outcomes),
-        )
-        language = language_of(spec, phase)
-        while True:
-            request = tries.request(room)
+        tries = self._prepared(spec, work, outcomes)
+        language = language_of(spec, work.phase)
+        while tries is not None:
+            request = tries.request()
             try:
                 answer = await self._answer(spec, work, request)
             except YmeraError as error:
@@ -145,21 +122,40 @@ class PhaseRunner:
                     raise
                 _tell(report, tries, None, error.message)
                 continue
-            found, problem = _take(work, answer, before, language)
+            problem = _take(work, tries, answer, language)
             if problem is None:
-                if tries.is_alone:
-                    work.losses += (
-                        f"Made without {', '.join(uses(phase))}: a try with them failed.",
-                    )
-                return
-            cut = answer.finish_reason is FinishReason.LENGTH
-            quoted = "" if found.loops else answer.text  # a model that sees a loop goes on with it
-            if not tries.rejected(
-                answer.model, quoted, problem, needs_room=cut and not found.loops
-            ):
-                work.fail(_CHECK_FAILED, f"{phase.name} failed its checks: {problem}")
                 return
             _tell(report, tries, answer.model, problem)
+
+    def _prepared(
+        self, spec: RunSpec, work: PhaseWork, outcomes: Mapping[str, PhaseOutcome]
+    ) -> Tries | None:
+        """Return what to ask; None when nothing has to be asked."""
+        phase = work.phase
+        before = outcomes[phase.revises].artefact if phase.revises else None
+        if before is not None:
+            work.standing = before
+            reason = asks_for_nothing(spec, phase, outcomes)
+            if reason is not None:
+                work.stands(reason)
+                return None
+        room = prompt_tokens(spec, phase, self._context_tokens(spec, phase))
+        prompt = build_prompt(spec, phase, outcomes, context_tokens=room)
+        work.losses += prompt.losses
+        if before is not None and before.phase in prompt.cut:
+            work.stands(f"{before.phase} does not fit into a prompt whole, so nothing is changed")
+            return None
+        if (phase.tools or phase.context) and self._ask_with_tools is None:
+            work.losses += ("No tools and no context from outside: they are not set up here.",)
+        alone = build_prompt(spec, phase, outcomes, context_tokens=room, alone=True)
+        return Tries(
+            spec,
+            phase,
+            prompt,
+            room=room,
+            alone=alone if alone.messages != prompt.messages else None,
+            avoid=_makers(phase, outcomes),
+        )
 
     async def _answer(self, spec: RunSpec, work: PhaseWork, request: ChatRequest) -> PhaseAnswer:
         phase, meter = work.phase, work.meter
@@ -180,21 +176,30 @@ class PhaseRunner:
         return answer
 
 
-def _take(
-    work: PhaseWork, answer: PhaseAnswer, before: Artefact | None, language: str | None
-) -> tuple[Examined, str | None]:
-    """Look at an answer; return it with what is wrong with it, None when it counts."""
-    found = examine(work.phase, answer.text, answer.finish_reason, language=language)
-    checks = found.checks
-    problem = found.problem
-    if problem is None and before is not None:
-        shrinking = no_shrinking(found.artefact, before)
+def _take(work: PhaseWork, tries: Tries, answer: PhaseAnswer, language: str | None) -> str | None:
+    """Look at an answer; return what is wrong with it when there is another try, else None."""
+    phase = work.phase
+    found = examine(phase, answer.text, answer.finish_reason, language=language)
+    checks, problem = found.checks, found.problem
+    if problem is None and work.standing is not None:
+        shrinking = no_shrinking(found.artefact, work.standing)
         checks = (*checks, shrinking)
         problem = None if shrinking.passed else shrinking.detail
     work.answered(answer, checks)
     if problem is None:
         work.made(found.artefact, found.losses)
-    return found, problem
+        if tries.is_alone:
+            work.losses += (f"Made without {', '.join(uses(phase))}: a try with them failed.",)
+        return None
+    spare = before_loop(found, phase.output.min_chars) if found.loops else None
+    if work.salvages(spare):  # a second loop: further tries would cost much and end alike
+        return None
+    cut = answer.finish_reason is FinishReason.LENGTH
+    quoted = "" if found.loops else answer.text  # a model that sees a loop goes on with it
+    if tries.rejected(answer.model, quoted, problem, needs_room=cut and not found.loops):
+        return problem
+    work.fail(_CHECK_FAILED, f"{phase.name} failed its checks: {problem}")
+    return None
 
 
 def _makers(phase: PhaseSpec, outcomes: Mapping[str, PhaseOutcome]) -> dict[str, str]:

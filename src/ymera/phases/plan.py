@@ -62,8 +62,7 @@ def plan_run(
         max_task_chars: longest task with its parameters.
 
     Raises:
-        InvalidRequest: the task is empty, a parameter is unknown, missing or none of its choices,
-            the strategy is unknown or not the agent's, or the budget cannot pay for the phases.
+        InvalidRequest: task, parameters, strategy or budget do not fit the agent.
         TooLong: task and parameters are over the limit.
     """
     task = _checked_task(task)

@@ -251,31 +251,16 @@ class RunService:
         spec = decode_spec(row)
         bounds = {"calls": calls, "tokens": tokens, "usd": usd, "seconds": seconds}
         given = {name: bound for name, bound in bounds.items() if bound is not None}
+        if row.state in UNFINISHED and from_phase is None and not given:
+            row = self._custody.require(run_id)
+            self._start(row, spec, outcomes=self._outcomes(run_id))
+            return run_id
         spec = msgspec.structs.replace(spec, budget=raised(spec.budget, given, self._most()))
-        database = self._store.open()
-        outcomes = decode_outcomes(run_id, database.outcomes(run_id))
+        outcomes = self._outcomes(run_id)
         drop = to_drop(spec, outcomes, from_phase)
-        if row.state in UNFINISHED:
-            if self._custody.claim(run_id) is None:
-                raise InvalidRequest(
-                    f"The run {run_id} is carried out by another process.",
-                    hint="`runs cancel` ends it there; a dead process loses it within seconds.",
-                )
-            if from_phase is None and not given:
-                self._start(row, spec, outcomes=outcomes)
-                return run_id
-            self._custody.release(run_id)
-        elif not drop:
-            raise InvalidRequest(
-                f"The run {run_id} is done.",
-                hint="Name the phase to run again from: --from PHASE.",
-                param="from_phase",
-            )
-        again = self._custody.restart(spec, drop)
-        if again is None:
-            raise InvalidRequest(f"The run {run_id} is carried out by another process.")
+        row = self._custody.again(row, spec, drop)
         kept = {name: each for name, each in outcomes.items() if name not in drop}
-        self._start(again, spec, outcomes=kept)
+        self._start(row, spec, outcomes=kept)
         return run_id
 
     async def resume_pending(self, *, watch: bool = False) -> tuple[str, ...]:
@@ -388,6 +373,9 @@ class RunService:
         live.task.add_done_callback(lambda _: self._forget_live(live))
         home.keep("beat", self._beat)
 
+    def _outcomes(self, run_id: str) -> dict[str, PhaseOutcome]:
+        return decode_outcomes(run_id, self._store.open().outcomes(run_id))
+
     def _forget_live(self, live: LiveRun) -> None:
         if self._lives.get(live.spec.id) is live:
             del self._lives[live.spec.id]
@@ -397,8 +385,7 @@ class RunService:
         if taken is None:
             return False
         row, spec = taken
-        outcomes = decode_outcomes(run_id, self._store.open().outcomes(run_id))
-        self._start(row, spec, outcomes=outcomes)
+        self._start(row, spec, outcomes=self._outcomes(run_id))
         return True
 
     async def _beat(self) -> None:

@@ -66,6 +66,7 @@ class PhaseWork:
     artefact: Artefact | None = None
     losses: tuple[str, ...] = ()
     request_ids: tuple[str, ...] = ()
+    _spare: tuple[Artefact, PhaseAnswer] | None = None
     _answer: PhaseAnswer | None = None
     _reason: str = ""
     _checks: tuple[Check, ...] = ()
@@ -90,6 +91,21 @@ class PhaseWork:
         self.artefact = artefact
         self.losses += losses
 
+    def salvages(self, spare: Artefact | None) -> bool:
+        """Note what a looping answer had before its loop; return whether it is used now.
+
+        It is used at the second one, and by `fail` when no further try counts. What stands to be
+        revised is better than a beginning.
+        """
+        if spare is None or self.standing is not None or self._answer is None:
+            return False
+        second = self._spare is not None
+        if self._spare is None or len(spare.text) > len(self._spare[0].text):
+            self._spare = spare, self._answer
+        if second:
+            self._use_spare()
+        return second
+
     def stands(self, why: str) -> None:
         """Take over the artefact that was to be revised, as it is, without asking a model.
 
@@ -104,7 +120,10 @@ class PhaseWork:
     def fail(self, code: str, error: str) -> None:
         """Note why no artefact counts; one that was to be revised stands all the same."""
         if self.standing is None:
-            self._error = (code, error)
+            if self._spare is not None:
+                self._use_spare()
+            else:
+                self._error = (code, error)
             return
         self.losses += (f"No revision was used, {self.standing.phase} stands: {error}",)
         self._answer = None
@@ -145,6 +164,15 @@ class PhaseWork:
             started_at=self._at,
             ended_at=self.clock.now(),
         )
+
+    def _use_spare(self) -> None:
+        if self._spare is None:
+            return
+        self.artefact, self._answer = self._spare
+        self._reason = self._answer.reason
+        detail = "The model began to repeat itself; what it wrote before that parses and is used."
+        self._checks = (Check(name="whole", passed=False, detail=detail, decides=False),)
+        self.losses += (detail,)
 
     def _take_over(self) -> None:
         if self.standing is not None:

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
+from ymera.engine.door import Door
 from ymera.engine.gateway import Reply
-from ymera.engine.orchestrator import Door
 from ymera.engine.trace import RequestTrace, new_request_id
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (
@@ -148,10 +148,11 @@ def _headers(reply: Reply) -> list[Header]:
     trace = reply.trace
     headers = [
         (b"x-request-id", trace.id.encode()),
-        (b"x-ymera-attempts", b"%d" % len(trace.attempts)),
         (b"x-ymera-cache", _cache_word(trace)),
         (b"x-ymera-overhead-ms", b"%.3f" % (1000 * (trace.overhead_s or 0.0))),
     ]
+    if not trace.of_many:
+        headers.append((b"x-ymera-attempts", b"%d" % len(trace.attempts)))
     if trace.model is not None:
         headers.append((b"x-ymera-model", trace.model.id.encode()))
         headers.append((b"x-ymera-provider", trace.model.provider.encode()))

@@ -47,6 +47,9 @@ def with_header_hints(request: ChatRequest, headers: Iterable[Header]) -> ChatRe
         hints = msgspec.structs.replace(hints, private=_flag(text, "x-ymera-private"))
     if "x-ymera-no-store" in text:
         hints = msgspec.structs.replace(hints, no_store=_flag(text, "x-ymera-no-store"))
+    if "x-ymera-tools" in text:
+        names = tuple(name.strip() for name in text["x-ymera-tools"].split(",") if name.strip())
+        hints = msgspec.structs.replace(hints, use_tools=names)
     model = _preferred(text.get("x-ymera-prefer"), request.model)
     return msgspec.structs.replace(request, hints=hints, model=model)
 

@@ -97,6 +97,18 @@ def run_routes(app: App) -> list[Route]:
             headers={"cache-control": "no-store"},
         )
 
+    return [
+        Route("/api/runs", begin, methods=["POST"]),
+        Route("/api/runs", list_runs),
+        Route("/api/runs/{run_id}", show),
+        Route("/api/runs/{run_id}/events", events),
+        *_changing(app),
+    ]
+
+
+def _changing(app: App) -> list[Route]:
+    """Return the routes that change a run there is."""
+
     async def resume(request: Request) -> Response:
         given = await _body(app, request, _Resume, may_be_empty=True)
         run_id = await app.runs.resume(
@@ -114,11 +126,7 @@ def run_routes(app: App) -> list[Route]:
         return Response(status_code=204)
 
     return [
-        Route("/api/runs", begin, methods=["POST"]),
-        Route("/api/runs", list_runs),
-        Route("/api/runs/{run_id}", show),
         Route("/api/runs/{run_id}", remove, methods=["DELETE"]),
-        Route("/api/runs/{run_id}/events", events),
         Route("/api/runs/{run_id}/resume", resume, methods=["POST"]),
         Route("/api/runs/{run_id}/cancel", cancel, methods=["POST"]),
     ]

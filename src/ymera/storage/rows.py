@@ -13,6 +13,7 @@ import msgspec
 
 from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import RoutePlan
+from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
 
 __all__ = [
@@ -109,10 +110,24 @@ class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a record that is read one at a time; stored as JSON.
 
     New fields need defaults, so that older rows stay readable.
+
+    Attributes:
+        plan: why these models were asked.
+        attempts: every upstream call.
+        cached: whether the answer came from the cache.
+        run_id, phase: run and phase the request belongs to.
+        tools, context: what was used to put the request together: no arguments, no texts.
+        findings: kinds of what the guards found.
     """
 
     plan: StoredPlan | None = None
     attempts: tuple[Attempt, ...] = ()
+    cached: bool = False
+    run_id: str | None = None
+    phase: str | None = None
+    tools: tuple[ToolUse, ...] = ()
+    context: tuple[ContextUse, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +150,12 @@ def to_row(record: RequestRecord) -> dict[str, object]:
         "detail": RecordDetail(
             plan=None if record.plan is None else _stored_plan(record.plan),
             attempts=tuple(_stored_attempt(attempt) for attempt in record.attempts),
+            cached=record.cached,
+            run_id=None if record.run_id is None else _name(record.run_id),
+            phase=None if record.phase is None else _name(record.phase),
+            tools=tuple(_stored_use(use) for use in record.tools),
+            context=tuple(_stored_context(brought) for brought in record.context),
+            findings=record.findings,
         ),
     }
 
@@ -244,6 +265,14 @@ def _stored_attempt(attempt: Attempt) -> Attempt:
     if attempt.error is None:
         return attempt
     return msgspec.structs.replace(attempt, error=_clean(attempt.error[:_MAX_SENTENCE_CHARS]))
+
+
+def _stored_use(use: ToolUse) -> ToolUse:
+    return msgspec.structs.replace(use, name=_name(use.name), source=_name(use.source))
+
+
+def _stored_context(brought: ContextUse) -> ContextUse:
+    return msgspec.structs.replace(brought, source=_name(brought.source))
 
 
 def _name(text: str) -> str:

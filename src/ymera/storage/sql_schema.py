@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 import msgspec
 from sqlalchemy import Inspector, inspect
@@ -33,6 +34,9 @@ _MAX_PHRASE_WORDS = 4
 _MAX_PHRASES = 120
 _SAMPLED_ROWS = 1000
 _SCHEMA_AGE_S = 60.0
+_MAX_MENDINGS = 2
+_BEYOND_DOUBT = 0.9
+_MISSING = re.compile(r"(?:no such (?:column|table): |column \"?|relation \"?)([\w.]+)")
 _MAX_ROWS_SHOWN = 4
 _TEXT_TYPE = re.compile(r"char|text|clob|string|enum", re.IGNORECASE)
 _NUMBER_TYPE = re.compile(r"int|num|dec", re.IGNORECASE)
@@ -198,8 +202,36 @@ class DescribedSql:
         self._schema: tuple[float, SqlSchema] | None = None
 
     def query(self, sql: str) -> SqlTable:
-        """Return the rows of one reading statement; see `ReadOnlySql.query`."""
+        """Return the rows of one reading statement; see `ReadOnlySql.query`.
+
+        Raises:
+            InvalidRequest: as there; a wrong name comes with the nearest ones. One that is a
+                letter or two off is read as what it can only mean.
+        """
+        for _ in range(_MAX_MENDINGS):
+            try:
+                return self._database.query(sql)
+            except InvalidRequest as error:
+                missing = _MISSING.search(error.message)
+                near = self._nearest(missing.group(1)) if missing else []
+                if missing is None or not near:
+                    raise
+                mended = re.sub(rf"\b{re.escape(missing.group(1))}\b", near[0], sql)
+                if len(near) > 1 or mended == sql:
+                    raise InvalidRequest(error.message, hint=f"Use {' or '.join(near)}.") from error
+                sql = mended
         return self._database.query(sql)
+
+    def _nearest(self, name: str) -> list[str]:
+        """Return what a misspelt table or column may have meant, one where it is beyond doubt."""
+        tables = self._schema[1].tables if self._schema else ()
+        known = [table.name for table in tables]
+        known += [f"{table.name}.{column.name}" for table in tables for column in table.columns]
+        if "." not in name:
+            known += [column.name for table in tables for column in table.columns]
+        known = list(dict.fromkeys(known))
+        sure = get_close_matches(name, known, n=2, cutoff=_BEYOND_DOUBT)
+        return sure[:1] if sure else get_close_matches(name, known, n=2)
 
     def describe(self, question: str) -> tuple[str, str]:
         """Return the tables as SQL, and the rows that words of the question single out.

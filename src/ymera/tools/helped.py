@@ -34,7 +34,8 @@ _NOTES: dict[str, str] = {
 
 _ARGUMENTS: dict[str, dict[str, dict[str, object]]] = {
     "git_branch": {"branch_type": {"enum": ["local", "remote", "all"], "default": "all"}},
-    "git_show": {"revision": {"description": "The hash of the commit, or :/ and words of it."}},
+    "git_show": {"revision": {"description": "The hash of the commit."}},
+    "git_diff": {"target": {"description": "The hash of a commit, or the name of a branch."}},
 }
 """Of servers that many people use: read from their source, by the tools' own names."""
 

@@ -16,11 +16,11 @@ _MIN_STEM_CHARS = 3
 _TERM_SATURATION, _LENGTH_WEIGHT = 1.2, 0.5
 _MAX_TEXT_CHARS = 20_000
 _STOP = frozenset(
-    "a about according all also am an and any are as at be been but by can could did do does for "
-    "from get give had has have he her here him his how i if in into is it its just let like look "
-    "may me my need no not of on or our out over please say she should show so some tell than "
-    "that the their them then there these they this those to up us was we were what when where "
-    "which who whom whose why will with would you your".split()
+    "a about according all also am an and any are as at be been but by can could current "
+    "currently did do does for from get give had has have he her here him his how i if in into is "
+    "it its just let like look may me my need no not of on or our out over please say she should "
+    "show so some tell than that the their them then there these they this those to up us was we "
+    "were what when where which who whom whose why will with would you your".split()
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cache
 
 from ymera.catalog.load import load as load_catalog
-from ymera.core.chat import ChatAnswer, ChatEvent, ChatRequest, FinishReason, prompt_text
+from ymera.core.chat import ChatAnswer, ChatEvent, ChatRequest, FinishReason
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines
@@ -17,7 +17,14 @@ from ymera.core.task import TaskType
 from ymera.core.usage import Usage
 from ymera.testing.scripted import events_of
 
-__all__ = ["FIRST_TOKEN_S", "HOST", "HostedDouble", "example_of", "hosted_only", "tokens_per_second"]
+__all__ = [
+    "FIRST_TOKEN_S",
+    "HOST",
+    "HostedDouble",
+    "example_of",
+    "hosted_only",
+    "tokens_per_second",
+]
 
 HOST = "groq"
 """The host whose speeds the catalogue knows; its double is asked, never the host."""
@@ -121,7 +128,7 @@ def hosted_only() -> tuple[dict[str, str], dict[str, object]]:
 
 
 def _answer(request: ChatRequest) -> ChatAnswer:
-    prompt = prompt_text(request)
+    prompt = "\n".join(message.text for message in request.messages)
     form = request.response_format
     nonce = _NONCE.search(prompt)
     if form is not None:

@@ -60,6 +60,7 @@ def test_every_known_fact_of_every_model_has_a_source_with_a_date() -> None:
         assert all(catalog.sources[source].date for source in named), model_id
 
 
+@pytest.mark.proves("document.models-callable")
 def test_the_snapshot_has_the_documented_size_and_free_models() -> None:
     counts = count(load())
 

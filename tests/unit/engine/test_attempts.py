@@ -37,6 +37,7 @@ def says(*answers: object) -> ScriptedProvider:
 @pytest.mark.parametrize(
     "kind", [kind for kind in ProviderErrorKind if kind is not ProviderErrorKind.MODERATION]
 )
+@pytest.mark.proves("document.select-fallback")
 async def test_a_failure_before_the_first_delta_goes_on_to_the_next(
     kind: ProviderErrorKind, stream: bool
 ) -> None:

@@ -34,7 +34,7 @@ def test_the_documents_paths_give_the_same_objects() -> None:
     assert document_metrics.get_metrics_collector is get_metrics_collector
 
 
-@pytest.mark.proves("document.training", "learning.formula")
+@pytest.mark.proves("document.training", "learning.formula", "document.training-record")
 async def test_executions_and_ratings_make_the_documents_scores() -> None:
     manager = TrainingManager()
     assert manager.learning_rate == 0.1

@@ -82,6 +82,7 @@ def test_what_was_refused_before_routing_or_came_from_the_cache_teaches_nothing(
     assert learned_from(record(error_code="rate_limited"), answered(attempts=(), cached=True)) == {}
 
 
+@pytest.mark.proves("document.training-affinity")
 def test_requests_of_no_agent_share_a_row() -> None:
     (key,) = learned_from(answered(agent=None, attempts=(attempt("a/w"),)))
     assert str(key) == "direct:code_generation:a/w"
@@ -161,7 +162,7 @@ def test_64_threads_lose_no_count() -> None:
     assert {stats.executions for stats in experience.rows().values()} == {3_200}
 
 
-@pytest.mark.proves("learning.persisted")
+@pytest.mark.proves("learning.persisted", "document.training-continuous")
 async def test_what_was_learned_is_there_after_a_restart(tmp_path: Path) -> None:
     first = Experience(ExperienceFile(tmp_path, now=lambda: NOON))
     first.emit(answered())

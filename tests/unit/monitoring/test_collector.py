@@ -35,7 +35,7 @@ def dashboard(metrics: MetricsCollector) -> dict[str, Any]:
     return decoded
 
 
-@pytest.mark.proves("metrics.document-keys")
+@pytest.mark.proves("metrics.document-keys", "document.dashboard-keys")
 def test_the_dashboard_of_nothing_has_every_key_and_zeros() -> None:
     data = dashboard(MetricsCollector())
     for section, keys in DOCUMENT_KEYS.items():
@@ -47,7 +47,7 @@ def test_the_dashboard_of_nothing_has_every_key_and_zeros() -> None:
     assert data["errors"] == {}
 
 
-@pytest.mark.proves("metrics.document-keys")
+@pytest.mark.proves("metrics.document-keys", "document.dashboard-keys")
 def test_the_documents_calls_give_the_documents_dashboard() -> None:
     metrics = MetricsCollector()
     for number in range(3):
@@ -69,6 +69,7 @@ def test_the_documents_calls_give_the_documents_dashboard() -> None:
 @pytest.mark.parametrize(
     ("count", "p95", "p99"), [(20, 0, 0), (21, 1, 0), (100, 1, 0), (101, 1, 1)]
 )
+@pytest.mark.proves("document.metrics-times")
 def test_the_high_percentiles_wait_for_enough_samples(count: int, p95: float, p99: float) -> None:
     metrics = MetricsCollector()
     for _ in range(count):
@@ -88,7 +89,7 @@ def test_the_top_lists_hold_five() -> None:
     assert usage["top_agents"] == [[f"agent{n}", n + 1] for n in (8, 7, 6, 5, 4)]
 
 
-@pytest.mark.proves("engine.metrics", "core.unknown-cost")
+@pytest.mark.proves("engine.metrics", "core.unknown-cost", "document.metrics-cost")
 async def test_every_record_is_counted_with_what_it_tells() -> None:
     metrics = MetricsCollector()
     use = ToolUse(name="calculator", source="builtin", ok=True)
@@ -122,6 +123,7 @@ async def test_every_record_is_counted_with_what_it_tells() -> None:
     assert calls["local/tiny"] == (3, 0)
 
 
+@pytest.mark.proves("document.metrics-rate")
 def test_the_last_minute_is_counted_by_the_clock() -> None:
     now = 100.0
     metrics = MetricsCollector(monotonic=lambda: now)

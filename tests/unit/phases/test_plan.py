@@ -38,6 +38,7 @@ FORM = {"form": "a list"}
         (TaskComplexity.COMPLEX, Strategy.MULTI_MODEL),
     ],
 )
+@pytest.mark.proves("document.strategies")
 def test_the_complexity_of_the_task_chooses_the_strategy(
     complexity: TaskComplexity, strategy: Strategy
 ) -> None:

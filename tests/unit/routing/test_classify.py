@@ -21,7 +21,7 @@ from ymera.core.task import TaskComplexity, TaskType
 from ymera.routing.classify import Classification, TaskClassifier
 
 
-@pytest.mark.proves("routing.classify")
+@pytest.mark.proves("routing.classify", "document.selection-works")
 def test_the_prompts_of_the_document_get_their_types_and_complexities() -> None:
     prompts = ("Create Python hello world function", "REST API with CRUD", "Codebase analysis")
 

@@ -134,7 +134,7 @@ def test_an_embedded_model_takes_a_bound_as_a_ceiling() -> None:
     assert why(model(weights=WEIGHTS, context_window=400), task(output_bounded=True)) is None
 
 
-@pytest.mark.proves("routing.limits")
+@pytest.mark.proves("routing.limits", "document.select-rate-limit")
 def test_a_request_over_a_token_limit_is_not_sent() -> None:
     assert why(limited(tpm=356, tpd=356)) is None
     assert why(limited(tpm=355)) is ExclusionReason.LIMIT_MINUTE

@@ -24,7 +24,7 @@ def test_another_name_is_no_policy() -> None:
     assert policy_for("gpt", prefer_free=True, max_cost_usd=Decimal(0), max_retries=3) is None
 
 
-@pytest.mark.proves("routing.never-spends")
+@pytest.mark.proves("routing.never-spends", "document.cost-zero")
 @pytest.mark.parametrize("name", ALIASES)
 @pytest.mark.parametrize("prefer_free", [True, False])
 def test_no_alias_spends_without_a_budget(name: str, prefer_free: bool) -> None:

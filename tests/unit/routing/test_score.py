@@ -19,6 +19,7 @@ def test_every_task_type_has_an_arena_category() -> None:
     assert set(QUALITY_KEYS) == set(TaskType)
 
 
+@pytest.mark.proves("document.select-task-type")
 def test_quality_is_the_rank_in_the_category_of_the_task() -> None:
     assert quality_of(model(quality=RATED), task()) == 0.9
     assert quality_of(model(quality=RATED), task(type=TaskType.CHAT)) == 0.5
@@ -67,6 +68,7 @@ def score_of(candidate: Model, complexity: TaskComplexity, policy: RoutePolicy =
     return candidate_of(candidate, task(complexity=complexity), policy).score
 
 
+@pytest.mark.proves("document.select-complexity")
 def test_easy_tasks_lean_to_the_fast_and_hard_ones_to_the_good() -> None:
     good = model("a/good", quality={"code": 0.9}, speed_tps=50)
     fast = model("a/fast", quality={"code": 0.6}, speed_tps=1_000)

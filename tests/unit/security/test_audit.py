@@ -26,7 +26,7 @@ def audit(directory: Path) -> AuditLog:
     return AuditLog(directory, now=lambda: NOON)
 
 
-@pytest.mark.proves("engine.audit", "audit.canonical")
+@pytest.mark.proves("engine.audit", "audit.canonical", "document.audit-lines")
 def test_a_request_leaves_one_canonical_line(audit: AuditLog, directory: Path) -> None:
     audit.write_batch([answered(prompt="the question", answer="the reply")])
 

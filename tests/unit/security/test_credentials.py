@@ -66,7 +66,7 @@ async def test_a_key_takes_effect_in_a_running_app_and_leaves_it_again(create: C
     assert app.snapshot().availability[MODEL][0] is ExclusionReason.NO_KEY
 
 
-@pytest.mark.proves("keys.live")
+@pytest.mark.proves("keys.live", "document.key-rotation")
 async def test_a_replaced_key_is_the_one_that_is_sent(create: Create) -> None:
     async with Simulator() as simulator:
         app = create(providers__groq__base_url=simulator.base_url)

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from ymera.config.schema import Settings
+from ymera.core.access import Principal
+from ymera.core.tool import Tool
 from ymera.validation.components.configuration import DOCUMENT_TREE
 from ymera.validation.installation import Installation
-from ymera.validation.report import CheckState, ComponentReport
+from ymera.validation.report import CheckState, ComponentReport, Unmet
 from ymera.validation.run import named, validate
+
+Arguments = Mapping[str, object]
 
 QUICK = ["security", "mcp", "tools", "monitoring", "training", "configuration"]
 
@@ -141,7 +145,12 @@ async def test_a_leak_an_open_gate_and_a_wrong_formula_turn_their_components_red
     from ymera.security.guards import secrets
     from ymera.security.tool_gate import AllowlistGate
 
-    monkeypatch.setattr(AllowlistGate, "check", lambda *_: "read_only")
+    check = AllowlistGate.check
+
+    def lenient(gate: AllowlistGate, tool: Tool, given: Arguments, principal: Principal) -> str:
+        return "open" if tool.name == "files__write_file" else check(gate, tool, given, principal)
+
+    monkeypatch.setattr(AllowlistGate, "check", lenient)
     assert [each.name for each in (await of("tools")).failures] == ["gate"]
     monkeypatch.setattr(experience, "ema_score", lambda _: 0.5)
     assert [each.name for each in (await of("training")).failures] == ["formula", "persistence"]
@@ -149,7 +158,7 @@ async def test_a_leak_an_open_gate_and_a_wrong_formula_turn_their_components_red
     assert "output" in [each.name for each in (await of("security")).failures]
 
 
-@pytest.mark.proves("validation.performance")
+@pytest.mark.proves("validation.performance", "document.times-measured")
 async def test_answers_that_are_too_slow_or_too_few_fail(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -161,10 +170,10 @@ async def test_answers_that_are_too_slow_or_too_few_fail(
     fewer.mkdir()
     assert "120 of 120" in await performance._many(installation)
     monkeypatch.setattr(performance, "COMPLEX_BELOW_S", 0.0)
-    with pytest.raises(performance.Unmet, match="0 s are allowed"):
+    with pytest.raises(Unmet, match="0 s are allowed"):
         await performance._complex(installation)
     monkeypatch.setenv("YMERA_MODELS__MAX_RETRIES", "0")
-    with pytest.raises(performance.Unmet) as refused:
+    with pytest.raises(Unmet) as refused:
         await performance._many(Installation(os.environ, fewer))
     assert (
         refused.value.hint == "models.max_retries is 0: raise it, so that other models are asked."

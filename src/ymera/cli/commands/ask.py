@@ -9,7 +9,7 @@ import click
 from ymera.cli.advice import better_model_advice
 from ymera.cli.output import echo_json, note, stdout_is_terminal, usd
 from ymera.cli.session import open_session, read_prompt
-from ymera.cli.task_options import task_options
+from ymera.cli.task_options import answer_options, asked_model, task_options, tool_names
 
 if TYPE_CHECKING:
     from ymera.app import App
@@ -23,6 +23,7 @@ __all__ = ["command"]
 @click.argument("prompt", required=False)
 @click.argument("more", nargs=-1, metavar="")
 @task_options
+@answer_options
 @click.option("--stream/--no-stream", default=None, help="Print while the model writes.")
 @click.option("--explain", is_flag=True, help="Say on stderr which model answered and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -32,6 +33,8 @@ def command(
     model: str | None,
     task_type: str | None,
     complexity: str | None,
+    agent: str | None,
+    tools: str | None,
     stream: bool | None,
     explain: bool,
     as_json: bool,
@@ -48,17 +51,21 @@ def command(
         app = session.app
         request = AIRequest(
             prompt=read_prompt(prompt, max_chars=app.settings.security.max_input_length),
-            model=model,
+            model=asked_model(model, agent),
             task_type=task_type,
             complexity=complexity,
+            tools=tool_names(tools),
         )
         live = not as_json and (stdout_is_terminal() if stream is None else stream)
         answering = _print_live(app, request) if live else app.orchestrator.ask(request)
         response = session.run(answering)
-        plan = app.orchestrator.route(request) if explain or as_json else None
-        if not live:
-            _print_whole(response, plan if as_json else None)
-        _print_notes(app, response, plan if explain else None)
+        explained = (explain or as_json) and agent is None  # an agent's phases have routes
+        plan = app.orchestrator.route(request) if explained else None
+        if as_json:
+            _print_json(response, plan)
+        elif not live:
+            click.echo(response.response)
+        _print_notes(app, response, plan if explain else None, explain=explain)
 
 
 async def _print_live(app: App, request: AIRequest) -> AIResponse:
@@ -77,11 +84,8 @@ async def _print_live(app: App, request: AIRequest) -> AIResponse:
     return response_of(request, reply)
 
 
-def _print_whole(response: AIResponse, plan: RoutePlan | None) -> None:
-    """Print the answer: its text, or with a plan one JSON object."""
-    if plan is None:
-        click.echo(response.response)
-        return
+def _print_json(response: AIResponse, plan: RoutePlan | None) -> None:
+    """Print the answer and the facts about it as one JSON object."""
     from ymera.routing.plan_json import plan_json
 
     echo_json(
@@ -93,22 +97,24 @@ def _print_whole(response: AIResponse, plan: RoutePlan | None) -> None:
             "usage": response.usage,
             "latency_s": round(response.latency_s, 3),
             "request_id": response.request_id,
-            "route": plan_json(plan),
+            "tools": response.tools,
+            "context": response.context,
+            "route": None if plan is None else plan_json(plan),
         }
     )
 
 
-def _print_notes(app: App, response: AIResponse, plan: RoutePlan | None) -> None:
+def _print_notes(app: App, response: AIResponse, plan: RoutePlan | None, *, explain: bool) -> None:
     """Say on stderr which model answered and why, and how to get a better one."""
-    if plan is not None:
-        from ymera.cli.explain import plan_lines
+    if explain:
+        from ymera.cli.explain import plan_lines, use_lines
 
-        for line in plan_lines(plan):
+        for line in plan_lines(plan) if plan is not None else ():
             note(line)
-        note(
-            f"Answered by {response.model} in {response.latency_s:.1f} s, "
-            f"cost {usd(response.cost)}."
-        )
+        for line in use_lines(response.tools, response.context):
+            note(line)
+        by = response.model or "several models"
+        note(f"Answered by {by} in {response.latency_s:.1f} s, cost {usd(response.cost)}.")
     advice = better_model_advice(app, response.model)
     if advice:
         note(advice)

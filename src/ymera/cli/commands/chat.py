@@ -9,7 +9,7 @@ import click
 
 from ymera.cli.output import echo_styled, note
 from ymera.cli.session import open_session, read_line, stdin_is_terminal
-from ymera.cli.task_options import task_options
+from ymera.cli.task_options import answer_options, asked_model, task_options, tool_names
 
 if TYPE_CHECKING:
     from ymera.app import App
@@ -23,13 +23,20 @@ _GOODBYE = frozenset({"/exit", "/quit"})
 
 @click.command(name="chat", short_help="A conversation.")
 @task_options
+@answer_options
 @click.option("--system", metavar="TEXT", help="System prompt.")
 def command(
-    model: str | None, task_type: str | None, complexity: str | None, system: str | None
+    model: str | None,
+    task_type: str | None,
+    complexity: str | None,
+    agent: str | None,
+    tools: str | None,
+    system: str | None,
 ) -> None:
     """Talk with the best model that costs nothing; /exit or end of input leaves."""
     from ymera.engine.orchestrator import AIRequest
 
+    asked, offered = asked_model(model, agent), tool_names(tools)
     with open_session() as session:
         app = session.app
         history: list[Message] = []
@@ -37,7 +44,8 @@ def command(
         while (line := _next_line(max_chars)) is not None:
             request = AIRequest(
                 prompt=line,
-                model=model,
+                model=asked,
+                tools=offered,
                 task_type=task_type,
                 complexity=complexity,
                 system=system,

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from ymera.engine.orchestrator import AIRequest, AIResponse
 from ymera.phases.types import RunState
 from ymera.validation.embedded import require_embedded
-from ymera.validation.hosted import FIRST_TOKEN_S, HOST, HostedDouble, hosted_only, tokens_per_second
+from ymera.validation.hosted import (
+    FIRST_TOKEN_S,
+    HOST,
+    HostedDouble,
+    hosted_only,
+    tokens_per_second,
+)
 from ymera.validation.report import Check, Unmet, check
 
 if TYPE_CHECKING:
@@ -141,7 +147,7 @@ async def _complex(installation: Installation) -> str:
         )
     speeds = sorted({tokens_per_second(app.catalog.get(each)) for each in result.models_used})
     shown = " and ".join(f"{each:g}" for each in speeds)
-    return f"{found} at {shown} tokens/s as the catalogue has them, {FIRST_TOKEN_S:g} s to the first"
+    return f"{found} at {shown} tokens/s (catalogue), {FIRST_TOKEN_S:g} s to the first (assumed)"
 
 
 def nearest_rank(values: Sequence[float], share: float) -> float:
