@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.document_lines import DOCUMENT
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -147,6 +149,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("cache.never", "part 2, build", "Private, fresh, tool-using and randomly drawn requests, and answers that are not whole, are never cached."),
     R("cache.bounded", "own", "The answers held are bounded in number and size."),
     R("gateway.output-guard", "part 2, build", "Text leaves redacted by the output guard, streamed or not, and the record names the findings."),
+    R("tools.by-request", "part 2, build", "Tools are asked for by request, header or setting, the same through every door."),
     R("agents.by-name", "surface 4", "An agent's name is accepted wherever a model's is, and its answer is its run's result."),
     # --- storage, security, monitoring, first forms
     R("storage.round-trip", "part 1, build", "A stored request comes back with its facts, its plan in short and its attempts."),
@@ -388,57 +391,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("tools.small-model", "part 2, must show 4", "The real coder model answers at least 80% of the nonce questions with tools and MCP, at most 10% without."),
     # --- end of tools and context
     # --- the document, line by line
-    R("document.phases", "document, components", "An agent does a task phase by phase, a model for each."),
-    R("document.phase-context", "document, components", "What a phase made reaches the phases that use it, and no others."),
-    R("document.strategies", "document, components", "A task is done by one model or by several, by its complexity or as the caller says."),
-    R("document.phase-prompts", "document, components", "Each phase's prompt holds the task, its parameters and what it uses of earlier phases."),
-    R("document.combine", "document, components", "Generation and review are combined to one result, and no combination makes it worse."),
-    R("document.phase-errors", "document, components", "A failed phase is retried, moved to another model, or named by a partial result."),
-    R("document.audit-lines", "document, components", "The audit log is JSON lines, one per request, in a file per day."),
-    R("document.simple-task", "document, task 1", "The simple code task is answered with a function by the fast model, at cost 0."),
-    R("document.medium-task", "document, task 1", "The REST API with CRUD is code that parses, by the model that is best at code."),
-    R("document.complex-task", "document, task 1", "The code base is analysed in phases: planned by the fast model, researched with MCP, no phase failed."),
-    R("document.two-models", "part 2, must show 1", "Two real models do different phases by the router's choice; without one, the other does them all."),
-    R("document.training-record", "document, task 2", "Executions, successes, times and ratings are tracked per agent, task type and model."),
-    R("document.training-formula", "document, task 2", "A score is 0.4 success rate + 0.3 / (1 + seconds) + 0.3 rating / 5; without history 0.5."),
-    R("document.training-affinity", "document, task 2", "What one agent learned of a model on one task type stays apart from every other."),
-    R("document.training-selection", "document, task 2", "What was learned changes which model is asked."),
-    R("document.training-continuous", "document, task 2", "Every request teaches, and what was learned is there after a restart."),
-    R("document.metrics-rate", "document, task 3", "The dashboard tells the number of requests, and of the last minute."),
-    R("document.metrics-success", "document, task 3", "It tells the success rate and the error rate."),
-    R("document.metrics-times", "document, task 3", "It tells mean and percentiles of response times; the high ones wait for enough samples."),
-    R("document.metrics-models", "document, task 3", "It tells which models and agents were used most."),
-    R("document.metrics-cost", "document, task 3", "It adds up known costs and counts the unknown ones."),
-    R("document.metrics-errors", "document, task 3", "It counts errors by type."),
-    R("document.dashboard-keys", "document, task 3", "`get_dashboard_data()` has the document's keys, with and without requests."),
-    R("document.select-task-type", "document, testing strategy", "The model is chosen for the type of the task."),
-    R("document.select-complexity", "document, testing strategy", "Easy tasks lean to the fast model, hard ones to the good one."),
-    R("document.select-rate-limit", "document, testing strategy", "A vendor's limit keeps a request from where it does not fit."),
-    R("document.select-fallback", "document, testing strategy", "What one model fails at, the next one is asked."),
-    R("document.key-rotation", "document, testing strategy", "A key that is replaced is the one that is sent from then on."),
-    R("document.agent-to-model", "document, testing strategy", "Every agent works with the models there are: who does what, what is recorded, what is private."),
-    R("document.mcp-context", "document, testing strategy", "What an MCP server offers is brought into a question or a phase, and the record says so."),
-    R("document.tools", "document, testing strategy", "A question that only a tool can answer is answered with it, and the record says so."),
-    R("document.workflows", "document, testing strategy", "Whole ways through command line and server: begin, watch, cancel, carry on, rate, look back."),
-    R("document.test-counts", "document, testing strategy", "There are as many test functions of each kind as the document asks for."),
-    R("document.real-world", "document, testing strategy", "Each kind of everyday task works through the door people use for it."),
-    R("document.scenario-simple-code", "document, testing strategy", "Simple code is written and runs."),
-    R("document.scenario-complex-code", "document, testing strategy", "Complex code is written and can be used."),
-    R("document.scenario-database", "document, testing strategy", "A database question is answered with SQL that runs."),
-    R("document.scenario-data", "document, testing strategy", "Data is analysed into the JSON that was asked for."),
-    R("document.scenario-documentation", "document, testing strategy", "A module is documented to its last function."),
-    R("document.scenario-phases", "document, testing strategy", "A task in phases ends in a program and shows what each phase took."),
-    R("document.models-callable", "document, validation checklist", "At least 38 free models are in the catalogue, each with a way to call it."),
-    R("document.selection-works", "document, validation checklist", "The document's own prompts get their type, complexity and a model for it."),
-    R("document.audit-complete", "document, validation checklist", "Every request stands once in the audit log with its outcome, also under load."),
-    R("document.times-measured", "document, validation checklist", "Simple and complex tasks and the success rate are measured against the document's figures."),
-    R("document.cost-zero", "document, validation checklist", "Without a budget nothing is ever spent."),
-    R("document.deploy-setup", "document, deployment steps", "Step 1 works word for word in a fresh clone."),
-    R("document.deploy-initialise", "document, deployment steps", "Step 2, the snippet that initialises, works word for word."),
-    R("document.deploy-tests", "document, deployment steps", "Step 3, the pytest line, works word for word."),
-    R("document.deploy-metrics", "document, deployment steps", "Step 4, the metrics snippet, works word for word."),
-    R("document.validation-script", "document, final validation script", "`scripts/validate_phase_2e.py` is green on a sound installation and red with a hint on a broken one."),
-    R("monitoring.agreement", "part 2, must show 6", "64 callers for a minute: what they saw, the metrics, the records and the audit log agree exactly."),
-    # --- end of the document
+    *(R(*line) for line in DOCUMENT),
 )
 # fmt: on

@@ -38,7 +38,7 @@ def capable(request: ChatRequest) -> ChatAnswer:
     """Return JSON of the wished-for schema, code or SQL where these are asked for, else prose."""
     asked = "\n".join(message.text for message in request.messages)
     if request.response_format is not None and request.response_format.schema is not None:
-        return say(json.dumps(example_of(json.loads(request.response_format.schema))))
+        return say(json.dumps(example_of(json.loads(bytes(request.response_format.schema)))))
     if reviews(request):
         return say(review("accept"))
     if re.search(r"```sql|SQL (query|code)|code block of SQL", asked):

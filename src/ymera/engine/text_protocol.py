@@ -26,6 +26,7 @@ from ymera.core.chat import (
 from ymera.core.task import TaskType
 from ymera.core.tool import ContextItem, Tool, ToolResult, Trust
 from ymera.engine import text_prompts as prompts
+from ymera.engine import text_reading as reading
 from ymera.engine.tool_loop_session import ToolSession, told, with_context
 from ymera.tools.context import about_tool, focus
 from ymera.tools.schemas import with_defaults
@@ -34,6 +35,7 @@ __all__ = ["TextProtocol"]
 
 _MAX_QUESTION_CHARS = 600
 _MAX_STEP_TOKENS = 200
+_MAX_NAME_TOKENS = 60
 _MAX_TRIES_PER_TOOL = 3
 _MAX_RESULT_CHARS = 3000
 _MAX_ABOUT_CHARS = 3000
@@ -90,7 +92,7 @@ class TextProtocol:
                 return found
         while self._session.may_call and (tool := await self._chosen()) is not None:
             result = await self._call(tool)
-            if result is not None and self._is_short_question():
+            if result and self._is_short_question():
                 found = await self._read_off(self._results[-1:])
                 if found is not None:
                     return found
@@ -117,28 +119,35 @@ class TextProtocol:
         )
 
     async def _chosen(self) -> Tool | None:
-        """Return the tool to call next; None when there is nothing more to try."""
-        left = prompts.shortlist(
+        """Return the tool to call next; None when there is nothing more to try.
+
+        A question for a fact that tools bear on begins with one of them: asked, a small model
+        would rather guess.
+        """
+        ranked = prompts.shortlist(
             self._question,
             [tool for tool in self._offered if tool.name not in self._spent],
             self._about,
             self._known(),
         )
-        if not left:
+        begins = not self._spent and self._is_short_question()
+        if begins and (first := prompts.clearly_first(ranked)) is not None:
+            return first
+        if not ranked:
             return None
-        if len(left) == 1 and not self._results and self._is_short_question():
-            return left[0]
-        prompt = prompts.choose(self._question, left, self._about, none=_NO_TOOL)
-        names = [*(tool.name for tool in left), _NO_TOOL]
-        reply = await self._step(prompt, prompts.choice_schema("tool", names), 40)
+        left = [tool for _, tool in ranked]
+        none = None if begins else _NO_TOOL
+        names = [*(tool.name for tool in left), *([none] if none else [])]
+        prompt = prompts.choose(self._question, left, self._about, none=none)
+        reply = await self._step(prompt, prompts.choice_schema("tool", names), _MAX_NAME_TOKENS)
         name = reply.get("tool")
         return next((tool for tool in left if tool.name == name), None)
 
     def _known(self) -> str:
         return "\n".join(item.text for item in self._results)
 
-    async def _call(self, tool: Tool) -> ToolResult | None:
-        """Call a tool, letting the model mend its arguments; None when it would not work."""
+    async def _call(self, tool: Tool) -> bool:
+        """Call a tool, letting the model mend its arguments; return whether it may have helped."""
         failures: list[str] = []
         for _ in range(_MAX_TRIES_PER_TOOL):
             arguments = await self._arguments(tool, failures)
@@ -147,9 +156,10 @@ class TextProtocol:
             ):
                 break
             result = await self._session.call(tool, with_defaults(tool, arguments))
-            if not result.is_error and not prompts.is_empty(result.text):
+            if not result.is_error and not reading.is_empty(result.text):
                 self._results.append(self._brought(tool, result))
-                return result
+                # What was not asked for by arguments has to show that it is about the question.
+                return bool(arguments) or reading.may_answer(result.text, self._question)
             failures.append(prompts.failure(arguments, told(result)))
             if result.error_code not in {"tool_error", "invalid_arguments", None}:
                 break
@@ -158,10 +168,12 @@ class TextProtocol:
             self._failures.append(
                 ContextItem(text=text, source=f"tool:{tool.name}", trust=Trust.TOOL)
             )
-        return None
+        return False
 
     async def _arguments(self, tool: Tool, failures: Sequence[str]) -> dict[str, object]:
-        schema = prompts.arguments_schema(tool, self._question, self._known())
+        schema = prompts.arguments_schema(
+            tool, self._question, self._known(), self._about.get(tool.name, "")
+        )
         fixed = prompts.only_arguments(schema)
         if fixed is not None:
             return fixed
@@ -179,7 +191,7 @@ class TextProtocol:
 
     def _brought(self, tool: Tool, result: ToolResult) -> ContextItem:
         whole = told(result)
-        records = prompts.focused_records(whole, self._question)
+        records = reading.focused_records(whole, self._question)
         text, cut = focus(records, self._question, _MAX_RESULT_CHARS)
         cut += len(whole) - len(records)
         return ContextItem(
@@ -191,12 +203,16 @@ class TextProtocol:
 
     async def _read_off(self, items: Sequence[ContextItem]) -> ChatAnswer | None:
         """Return the answer if it stands in these texts, else None."""
-        prompt = prompts.read_off(self._question, items)
+        shown = [
+            msgspec.structs.replace(item, text=reading.readable(item.text, self._question))
+            for item in items
+        ]
+        source = "\n".join(item.text for item in shown)
+        prompt = prompts.read_off(self._question, shown)
         answer = await self._ask(prompt, prompts.READ_OFF_SCHEMA, _MAX_STEP_TOKENS)
         reply = _decoded(answer.text)
         text = str(reply.get("answer", "")).strip()
-        source = "\n".join(item.text for item in items)
-        if not prompts.is_grounded(text, source, self._question):
+        if not reading.is_grounded(text, source, self._question):
             return None
         return msgspec.structs.replace(answer, text=text)
 

@@ -45,7 +45,7 @@ REVIEW_SCHEMA = msgspec.json.encode(
 """What a review has to be."""
 
 _CODE = frozenset({ArtefactKind.CODE, ArtefactKind.SQL})
-_PROSE = frozenset({ArtefactKind.TEXT, ArtefactKind.MARKDOWN})
+_PROSE = frozenset({ArtefactKind.TEXT, ArtefactKind.NOTES, ArtefactKind.MARKDOWN})
 _REFUSAL = re.compile(
     r"(?:i['\u2019]?m|i am)? ?(?:really |very |truly )?(?:sorry|apologi[sz]e)\b.{0,60}?\b"
     r"(?:can['\u2019]?t|cannot|can not|unable|not able|won['\u2019]?t)\b"
@@ -173,7 +173,8 @@ def _answered(phase: PhaseSpec, found: Extract) -> Check:
     least = phase.output.min_chars
     detail = ""
     if not text:
-        detail = f"There is no {phase.output.kind} in the answer."
+        missing = {ArtefactKind.NOTES: "prose", ArtefactKind.TEXT: "text"}
+        detail = f"There is no {missing.get(phase.output.kind, phase.output.kind)} in the answer."
     elif len(text) < least:
         detail = f"The answer has {len(text)} characters, at least {least} are wanted."
     elif len(text) <= _LONGEST_REFUSAL and _REFUSAL.match(text):

@@ -73,6 +73,8 @@ def extract(kind: ArtefactKind, answer: str, language: str | None) -> Extract:
             return _code(answer, language)
         case ArtefactKind.JSON:
             return _json(answer)
+        case ArtefactKind.NOTES:
+            return _notes(answer)
         case _:
             return _prose(answer)
 
@@ -126,6 +128,14 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _notes(answer: str) -> Extract:
+    """Return the answer without code: models asked for a plan like to do the work at once."""
+    text = _FENCE.sub("", answer).strip()
+    left_out = len(answer) - len(text)
+    losses = (f"{left_out:,} characters of code were left out.",) if _FENCE.search(answer) else ()
+    return Extract(text=text, losses=losses)
 
 
 def _prose(answer: str) -> Extract:

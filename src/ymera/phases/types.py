@@ -49,9 +49,10 @@ class Strategy(StrEnum):
 
 
 class ArtefactKind(StrEnum):
-    """What a phase hands over."""
+    """What a phase hands over. `notes` are prose for later phases: code blocks are left out."""
 
     TEXT = "text"
+    NOTES = "notes"
     MARKDOWN = "markdown"
     JSON = "json"
     CODE = "code"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import ymera
-from tests.support.asgi import Client
+from tests.support.asgi import JSON_HEADERS, Client
 from tests.support.server import SCRIPTED
 from ymera.app import App
 from ymera.app.front_door import task_of
@@ -123,3 +123,32 @@ async def test_the_library_and_the_server_take_agents_for_models(app: App) -> No
     assert asked.status == 200
     assert asked.headers["x-ymera-run"].startswith("run_")
     assert asked.headers["x-ymera-cost-usd"] == "0"
+
+
+@pytest.mark.proves("tools.by-request")
+async def test_tools_are_asked_for_by_option_header_and_setting(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await app.orchestrator.ask(
+        ymera.AIRequest(prompt="What time is it in UTC?", tools=("current_time",))
+    )
+    assert [item.source for item in asked.context] == ["clock:UTC"]
+    body = msgspec.json.encode(
+        {"model": "auto", "messages": [{"role": "user", "content": "What time is it in UTC?"}]}
+    )
+    headers = {**JSON_HEADERS, "x-ymera-tools": "current_time"}
+    answer = await Client(Server(app)).send("POST", "/v1/chat/completions", body, headers)
+    assert answer.status == 200
+    assert "x-ymera-attempts" not in answer.headers
+    refused = await Client(Server(app)).send(
+        "POST", "/v1/chat/completions", body, {**headers, "x-ymera-tools": "no_such_tool"}
+    )
+    assert (refused.status, refused.error["param"]) == (400, "tools")
+    monkeypatch.setenv("YMERA_TOOLS__ALWAYS", "true")
+    async with App.create() as always:
+        given = await always.orchestrator.ask(ymera.AIRequest(prompt="What time is it in UTC?"))
+        none = await always.orchestrator.ask(
+            ymera.AIRequest(prompt="What time is it in UTC?", tools=())
+        )
+    assert [item.source for item in given.context] == ["clock:UTC"]
+    assert none.context == ()

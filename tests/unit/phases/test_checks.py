@@ -54,6 +54,14 @@ def test_json_is_taken_out_of_the_words_around_it(answer: str, found: str) -> No
     assert extract(ArtefactKind.JSON, answer, None).text == found
 
 
+@pytest.mark.proves("phases.checks")
+def test_notes_are_kept_without_the_code_in_them() -> None:
+    found = extract(ArtefactKind.NOTES, "1. Read.\n```python\nx = 1\n```\n2. Write.", None)
+    assert found.text.split() == ["1.", "Read.", "2.", "Write."]
+    assert "characters of code" in found.losses[0]
+    assert "no prose" in str(problem(ArtefactKind.NOTES, "```python\nx = 1"))
+
+
 def test_prose_that_stands_whole_in_a_fence_is_unwrapped() -> None:
     assert extract(ArtefactKind.MARKDOWN, "```markdown\n# A\n```", None).text == "# A"
     mixed = "# A\n```markdown\n# B\n```"

@@ -12,7 +12,6 @@ import msgspec
 
 from ymera.core.tool import ContextItem, Tool, ToolEffect, Trust
 from ymera.tools.builtin import BuiltinTool, ToolFailed, text_argument
-from ymera.tools.relevance import terms
 
 __all__ = ["make"]
 
@@ -39,8 +38,10 @@ _TOOL = Tool(
     max_output_chars=400,
 )
 
-_CUES = frozenset(terms("time now today tonight tomorrow yesterday date weekday clock late moment"))
-
+_CUES = re.compile(
+    r"\b(time|now|today|tonight|tomorrow|yesterday|date|weekday|clock|how late|at the moment)\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"[\w/]+")
 _SOME_PLACE = re.compile(r"\b(?:in|at|for) (?!UTC|GMT)[A-Z]")
 _MAX_CITY_WORDS = 3
@@ -62,7 +63,7 @@ def make(now: Callable[[], datetime]) -> BuiltinTool:
         return _told(now().astimezone(zone), label)
 
     async def context(query: str) -> Sequence[ContextItem]:
-        if _CUES.isdisjoint(terms(query)):
+        if _CUES.search(query) is None:
             return ()
         place = _place_in(query)
         if place is None:

@@ -44,8 +44,12 @@ class FilesBelow:
                     waiting.append((path, depth + 1))
         return sorted(found[:_MAX_ENTRIES])
 
-    def read(self, path: str) -> str:
+    def read(self, path: str, *, max_bytes: int | None = None) -> str:
         """Return a file's text.
+
+        Args:
+            path: as `names` gives it.
+            max_bytes: read no further; None: as far as all files are read.
 
         Raises:
             ToolFailed: outside the root, hidden, a link, no plain file, or no text.
@@ -59,8 +63,9 @@ class FilesBelow:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ToolFailed(f"{path[:200]!r} is no plain file.")
-            data = file.read(self._max_bytes + 1)
-        return _text(data[: self._max_bytes], path, cut=len(data) > self._max_bytes)
+            limit = self._max_bytes if max_bytes is None else min(max_bytes, self._max_bytes)
+            data = file.read(limit + 1)
+        return _text(data[:limit], path, cut=len(data) > limit)
 
     def _parts(self, path: str) -> tuple[str, ...]:
         if "\x00" in path or "\\" in path:

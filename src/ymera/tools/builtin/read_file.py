@@ -12,7 +12,7 @@ import msgspec
 from ymera.core.tool import ContextItem, Tool, ToolEffect
 from ymera.tools.builtin import BuiltinTool, ToolFailed, text_argument
 from ymera.tools.builtin.files_below import FilesBelow
-from ymera.tools.relevance import relevance
+from ymera.tools.relevance import relevance, shared_terms, terms
 
 __all__ = ["make_list_files", "make_read_file"]
 
@@ -20,6 +20,9 @@ _MAX_CHOICES = 100
 _MAX_LISTED = 500
 _MAX_LISTED_FOR_A_QUESTION = 25
 _MAX_NAMED_FILES = 3
+_MAX_SEARCHED = 300
+_SEARCHED_BYTES = 10_000
+_LEAST_SHARE = 0.5
 _PATH = re.compile(r"[\w./-]*[\w-]\.\w+")
 
 
@@ -28,8 +31,8 @@ def make_read_file(
 ) -> BuiltinTool:
     """Return `read_file`.
 
-    For a question it brings in the files the question names, and a list of those whose names bear
-    on it.
+    For a question it brings in the files the question names, else a list of those whose names or
+    first 10,000 bytes bear on it.
 
     Args:
         root: directory whose files may be read.
@@ -102,12 +105,38 @@ def _context(files: FilesBelow, query: str) -> list[ContextItem]:
             items.append(ContextItem(text=files.read(name), source=f"file:{name}"))
         except ToolFailed:
             continue
-    scores = relevance(query, names)
-    ranked = sorted(range(len(names)), key=lambda place: -scores[place])
-    near = [names[place] for place in ranked[:_MAX_LISTED_FOR_A_QUESTION]]
-    if near and not items:
-        items.append(ContextItem(text="Files:\n" + "\n".join(near), source="tool:read_file"))
-    return items
+    if items or not names:
+        return items
+    listed = "\n".join(_fitting(files, query, names))
+    return [ContextItem(text=f"Files:\n{listed}", source="tool:read_file")]
+
+
+def _fitting(files: FilesBelow, query: str, names: list[str]) -> list[str]:
+    """Return the files whose names or contents bear on the question, with the words they share.
+
+    All of them, by name, when none does.
+    """
+    texts = [f"{name} {_beginning(files, name)}" for name in names[:_MAX_SEARCHED]]
+    scores = relevance(query, texts)
+    ranked = sorted(range(len(texts)), key=lambda place: -scores[place])
+    best = scores[ranked[0]]
+    if best == 0:
+        return names[:_MAX_LISTED_FOR_A_QUESTION]
+    near = [place for place in ranked if scores[place] >= _LEAST_SHARE * best]
+    words = re.findall(r"\w+", query.lower())
+    lines = []
+    for place in near[:_MAX_LISTED_FOR_A_QUESTION]:
+        shared = shared_terms(query, texts[place])
+        shown = dict.fromkeys(word for word in words if shared.intersection(terms(word)))
+        lines.append(f"{names[place]} ({', '.join(shown)})")
+    return lines
+
+
+def _beginning(files: FilesBelow, name: str) -> str:
+    try:
+        return files.read(name, max_bytes=_SEARCHED_BYTES)
+    except ToolFailed:
+        return ""
 
 
 def _named(query: str, names: list[str]) -> list[str]:

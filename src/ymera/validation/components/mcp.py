@@ -7,13 +7,16 @@ import importlib.util
 import os
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from ymera.app.mcp_servers import mcp_servers
 from ymera.core.tool import Tool, Trust
+from ymera.engine.orchestrator import AIRequest
 from ymera.tools.mcp_pids import started_at
 from ymera.tools.mcp_probe import RESOURCE_URI, TOOL
+from ymera.validation.hosted import HOST, HostedDouble, hosted_only
 from ymera.validation.report import Check, CheckState, Unchecked, Unmet, check
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ _LOOK_EVERY_S = 0.05
 
 async def examine(installation: Installation) -> AsyncGenerator[Check, None]:
     """Make the checks."""
-    word = os.urandom(6).hex()
+    word = f"[{os.urandom(6).hex()}]"
     flags: dict[str, object] = {
         f"mcp.servers.{_NAME}.command": sys.executable,
         f"mcp.servers.{_NAME}.args": ("-m", "ymera.tools.mcp_probe", word),
@@ -50,6 +53,7 @@ async def examine(installation: Installation) -> AsyncGenerator[Check, None]:
             child = _child(probe)
             await probe.close()
         yield await check("no child left", _gone(*child))
+    yield await check("context enhances answers", _enhances(installation, word, flags))
     if installation.loaded.settings.mcp.servers:
         yield await check("your servers", _own(installation))
 
@@ -89,6 +93,20 @@ async def _context(probe: McpServer, word: str) -> str:
     if RESOURCE_URI not in found[0].source or found[0].trust is not Trust.RETRIEVED:
         raise Unmet(f"The text is labelled {found[0].source!r}, {found[0].trust}.")
     return f"{found[0].source} became a labelled text that gives no orders"
+
+
+async def _enhances(installation: Installation, word: str, probe: dict[str, object]) -> str:
+    """A scripted model, which repeats a word in brackets, gets to see the server's resource."""
+    keys, flags = hosted_only()
+    async with installation.app(
+        flags={**flags, **probe}, keys=keys, providers={HOST: HostedDouble()}
+    ) as app:
+        question = AIRequest(prompt="What is the password of the day?", fresh=True, tools=())
+        plain = await app.orchestrator.ask(question)
+        aided = await app.orchestrator.ask(replace(question, tools=(f"{_NAME}__*",)))
+    if word in plain.response or word not in aided.response:
+        raise Unmet(f"Without MCP: {plain.response[:60]!r}; with it: {aided.response[:60]!r}.")
+    return f"the answer has the word with MCP ({aided.context[0].source}) and has not without"
 
 
 async def _tool(probe: McpServer) -> Tool:

@@ -1,0 +1,151 @@
+"""Results made easy to read for a small model: the record that counts, no noise around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ymera.tools.relevance import relevance, terms
+
+__all__ = ["focused_records", "hashes", "is_empty", "is_grounded", "may_answer", "readable"]
+
+_LEAST_RECORDS = 3
+_CLEARLY = 1.5
+_HASH = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{64}\b")
+_ONLY_HASH = re.compile(r"^.{0,20}\b(?:[0-9a-f]{40}|[0-9a-f]{64})\s*$\n?", re.MULTILINE)
+_WANTS_HASH = re.compile(r"\b(hash|sha|which commit|what commit)\b", re.IGNORECASE)
+_SPECIFIC = re.compile(r"[^\W_][\w.:/-]*\d[\w.:/-]*|(?<![.!?]\s)(?<!^)\b[A-Z][\w-]+|\d+")
+_QUOTED = re.compile(r"(?<!\w)(['\"])(.+?)\1(?!\w)")
+_LABEL = re.compile(r"^([A-Za-z][\w ]*):", re.MULTILINE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
+_NEWEST = re.compile(r"\b(latest|newest|most recent|last)\b")
+_OLDEST = re.compile(r"\b(first|oldest|earliest|initial)\b")
+_ORDER_WORDS = frozenset(terms("latest newest recent last first oldest earliest initial"))
+_SECTION = re.compile(r"^\[+([\w. -]+)\]+\s*$")
+_SETTING = re.compile(r"^[\w.\"-]+\s*=\s*\S")
+_DIFF_NOISE = re.compile(r"^(?:index [0-9a-f]+\.\.|--- |\+\+\+ |@@ |(?:old|new) mode )")
+
+
+def readable(text: str, question: str) -> str:
+    """Return a text with what confuses left out, and nothing else changed.
+
+    Settings carry the name of their section, a diff is file names and changed lines, and hashes
+    are left out unless the question is for one: a hash looks like the answer to anything.
+    """
+    if not _WANTS_HASH.search(question):
+        text = _ONLY_HASH.sub("", text)
+    if "diff --git " in text:
+        text = _plain_diff(text)
+    return _with_sections(text)
+
+
+def focused_records(text: str, question: str) -> str:
+    """Return the record of a result that the question is about, if that can be told by rule.
+
+    Records are blocks of equally labelled lines, parted by blank lines. Those with most of the
+    question's words count; of several the newest or first, if that is asked and they have dates.
+    """
+    records = _records(text)
+    if len(records) < _LEAST_RECORDS:
+        return text
+    near = _nearest(records, question)
+    if len(near) == 1:
+        return near[0]
+    words = question.lower()
+    newest_first = _is_newest_first(records)
+    if newest_first is not None and _NEWEST.search(words):
+        return near[0] if newest_first else near[-1]
+    if newest_first is not None and _OLDEST.search(words):
+        return near[-1] if newest_first else near[0]
+    return text
+
+
+def hashes(text: str) -> list[str]:
+    """Return the hashes that stand in a text, each once."""
+    return list(dict.fromkeys(_HASH.findall(text)))
+
+
+def is_empty(text: str) -> bool:
+    """Whether a result says that there was nothing."""
+    return text.strip().rstrip(".").lower() in {"", "no rows", "[]", "{}", "null", "none"}
+
+
+def is_grounded(answer: str, source: str, question: str) -> bool:
+    """Whether an answer says something new that stands in the source.
+
+    Its names and numbers must all stand in the source or the question.
+    """
+    new = set(terms(answer)) - set(terms(question))
+    if not new & set(terms(source)):
+        return False
+    known = f"{source}\n{question}".lower()
+    return all(word.lower().rstrip(".:-/") in known for word in _SPECIFIC.findall(answer))
+
+
+def may_answer(source: str, question: str) -> bool:
+    """Whether a text can hold the answer: what a question puts in quotes has to occur in it."""
+    quoted = [match.group(2) for match in _QUOTED.finditer(question)]
+    known = set(terms(source))
+    return all(known.intersection(terms(words)) or not terms(words) for words in quoted)
+
+
+def _nearest(records: Sequence[str], question: str) -> list[str]:
+    """Return the records that have clearly most of the words that not all of them have."""
+    bags = [set(terms(record)) for record in records]
+    common = set.intersection(*bags)
+    telling = set(terms(question)) - common - _ORDER_WORDS
+    scores = relevance(" ".join(telling), records)
+    best = max(scores)
+    if best == 0:
+        return list(records)
+    return [
+        record for record, score in zip(records, scores, strict=True) if score * _CLEARLY > best
+    ]
+
+
+def _records(text: str) -> list[str]:
+    """Return the blocks of a text if they all have the same labels, without what is around."""
+    blocks = [block.splitlines() for block in re.split(r"\n\s*\n", text) if block.strip()]
+    shapes = [tuple(_LABEL.findall("\n".join(block))) for block in blocks]
+    labels = shapes[-1] if shapes else ()
+    if not labels or any(shape[-len(labels) :] != labels for shape in shapes):
+        return []
+    return ["\n".join(block[-len(labels) :]) for block in blocks]
+
+
+def _is_newest_first(records: Sequence[str]) -> bool | None:
+    """Return how records are ordered by their dates; None when they have none or no order."""
+    found = [_DATE.search(record) for record in records]
+    dates = [match.group() for match in found if match is not None]
+    if len(dates) < len(records):
+        return None
+    if dates == sorted(dates, reverse=True):
+        return True
+    return False if dates == sorted(dates) else None
+
+
+def _plain_diff(text: str) -> str:
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("diff --git "):
+            lines.append(f"file {line.rpartition(' b/')[2]}")
+        elif line.startswith(("new file mode", "deleted file mode")):
+            lines[-1] = f"{line.split()[0]} {lines[-1]}"
+        elif not _DIFF_NOISE.match(line):
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _with_sections(text: str) -> str:
+    """Return settings in sections as `section.name = value`."""
+    lines: list[str] = []
+    section = ""
+    for line in text.splitlines():
+        head = _SECTION.match(line)
+        if head is not None:
+            section = f"{head.group(1)}."
+        elif section and _SETTING.match(line):
+            lines.append(section + line)
+        else:
+            lines.append(line)
+    return "\n".join(lines)
