@@ -26,7 +26,8 @@ from ymera.core.route import RoutePlan
 from ymera.core.usage import Usage
 from ymera.engine.attempts import Commitment
 from ymera.engine.cache import whole
-from ymera.engine.gateway import Gateway, Reply
+from ymera.engine.gateway import Gateway
+from ymera.engine.reply import Reply
 from ymera.engine.trace import Clock, RequestTrace
 
 if TYPE_CHECKING:

@@ -66,6 +66,8 @@ def _models(provider_id: str, own: ProviderSettings) -> Iterable[Model]:
             upstream_id=name,
             name=name,
             context_window=own.context_window,
+            tools=own.tools,
+            json_schema=own.json_schema,
             free=FreeTerms(
                 free_now=free,
                 may_auto_route=free,

@@ -11,7 +11,7 @@ from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.core.route import RoutePlan
 from ymera.engine.door import Door
-from ymera.engine.gateway import Reply
+from ymera.engine.reply import Reply
 from ymera.engine.tool_loop import ToolLoop
 from ymera.engine.trace import Clock
 from ymera.phases.budget import Reservation

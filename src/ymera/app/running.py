@@ -207,6 +207,7 @@ class Running:
             clock=self._clock,
             ask_with_tools=self._ask_with_tools(),
             context_tokens=self._calls.context_tokens,
+            first_choice=self._calls.first_choice,
             max_usd_per_call=self._settings().budget.max_usd_per_request,
         )
 

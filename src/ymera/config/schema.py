@@ -390,6 +390,12 @@ class ProviderSettings(_Section):
     context_window: int | None = Field(
         None, ge=256, le=100_000_000, description="Tokens of context of its models; null: unknown."
     )
+    tools: bool | None = Field(
+        None, description="Its models call tools by themselves; null: unknown, counts as no."
+    )
+    json_schema: bool | None = Field(
+        None, description="Its models keep to a JSON Schema; null: unknown, counts as no."
+    )
     enabled: bool = Field(True, description="false takes the host out of every choice.")
 
 

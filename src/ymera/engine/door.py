@@ -7,7 +7,7 @@ from typing import Protocol
 from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest
 from ymera.core.route import RoutePlan
-from ymera.engine.gateway import Reply
+from ymera.engine.reply import Reply
 
 __all__ = ["Door"]
 

@@ -6,20 +6,20 @@ admission -> input guards -> cache -> route -> attempts with fallback -> output 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 
 from ymera.core.access import Principal
-from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, ChatRequest
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
 from ymera.engine.cache import ResponseCache, cache_key, whole
-from ymera.engine.output import screened
+from ymera.engine.reply import Reply
 from ymera.engine.router import Routes, nothing_to_ask
 from ymera.engine.trace import Clock, RequestTrace
 
-__all__ = ["Gateway", "Reply"]
+__all__ = ["Gateway"]
 
 
 class Gateway:
@@ -123,58 +123,3 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for sink in self._sinks:
             loop.call_soon(sink.emit, record)
-
-
-class Reply:
-    """An answer on its way: read it at once and once, with `events()` or `answer()`.
-
-    It holds an upstream call; reading (to the end, or by closing the iterator) gives that back.
-    """
-
-    def __init__(
-        self,
-        trace: RequestTrace,
-        commitment: Commitment,
-        finish: Callable[[RequestTrace, BaseException | None], None],
-        output_guard: OutputGuard | None = None,
-    ) -> None:
-        self.trace = trace
-        self._commitment = commitment
-        self._finish = finish
-        self._output_guard = output_guard
-
-    async def events(self) -> AsyncGenerator[ChatEvent, None]:
-        """Yield the answer as it comes; closing the iterator cancels the upstream call.
-
-        Raises:
-            ProviderError: the upstream failed after the first delta had left.
-        """
-        error: BaseException | None = None
-        try:
-            async with self._commitment.resources:
-                async for event in self._screened():
-                    self.trace.passed(event)
-                    yield event
-            self.trace.answer.require_finish()
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
-            self._finish(self.trace, error)
-
-    def _screened(self) -> AsyncIterator[ChatEvent]:
-        events = self._commitment.events()
-        if self._output_guard is None or self.trace.cached:  # what is held was screened before
-            return events
-        return screened(events, self._output_guard, self.trace.found)
-
-    async def answer(self) -> ChatAnswer:
-        """Return the whole answer.
-
-        Raises:
-            ProviderError: as `events`.
-        """
-        builder = AnswerBuilder()
-        async for event in self.events():
-            builder.add(event)
-        return builder.build()

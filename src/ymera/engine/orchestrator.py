@@ -25,7 +25,7 @@ from ymera.core.task import TaskComplexity, TaskType
 from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
 from ymera.engine.door import Door
-from ymera.engine.gateway import Reply
+from ymera.engine.reply import Reply
 
 __all__ = ["AIOrchestrator", "AIRequest", "AIResponse", "chat_request", "response_of"]
 

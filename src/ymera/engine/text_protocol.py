@@ -213,7 +213,10 @@ class TextProtocol:
         reply = _decoded(answer.text)
         text = str(reply.get("answer", "")).strip()
         if not reading.is_grounded(text, source, self._question):
-            return None
+            fact = reading.only_fact(source)
+            if fact is None or fact == "NULL":
+                return None
+            text = fact
         return msgspec.structs.replace(answer, text=text)
 
     async def _step(

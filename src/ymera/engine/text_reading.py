@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 
 from ymera.tools.relevance import relevance, terms
 
-__all__ = ["focused_records", "hashes", "is_empty", "is_grounded", "may_answer", "readable"]
+__all__ = [
+    "focused_records",
+    "hashes",
+    "is_empty",
+    "is_grounded",
+    "may_answer",
+    "only_fact",
+    "readable",
+]
 
 _LEAST_RECORDS = 3
 _CLEARLY = 1.5
@@ -15,6 +24,12 @@ _HASH = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{64}\b")
 _ONLY_HASH = re.compile(r"^.{0,20}\b(?:[0-9a-f]{40}|[0-9a-f]{64})\s*$\n?", re.MULTILINE)
 _WANTS_HASH = re.compile(r"\b(hash|sha|which commit|what commit)\b", re.IGNORECASE)
 _SPECIFIC = re.compile(r"[^\W_][\w.:/-]*\d[\w.:/-]*|(?<![.!?]\s)(?<!^)\b[A-Z][\w-]+|\d+")
+_EXCLUDED = re.compile(
+    r"\b(?:apart from|besides|beside|except(?: for)?|other than|other \w+ than) ([\w/-]+)",
+    re.IGNORECASE,
+)
+_COLUMN = re.compile(r"[A-Za-z_][\w -]{0,40}")
+_ONE_FACT = re.compile(r"\s*[\w ]{1,40}: ?(\S.{0,200})\s*")
 _QUOTED = re.compile(r"(?<!\w)(['\"])(.+?)\1(?!\w)")
 _LABEL = re.compile(r"^([A-Za-z][\w ]*):", re.MULTILINE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
@@ -29,14 +44,15 @@ _DIFF_NOISE = re.compile(r"^(?:index [0-9a-f]+\.\.|--- |\+\+\+ |@@ |(?:old|new) 
 def readable(text: str, question: str) -> str:
     """Return a text with what confuses left out, and nothing else changed.
 
-    Settings carry the name of their section, a diff is file names and changed lines, and hashes
-    are left out unless the question is for one: a hash looks like the answer to anything.
+    Settings carry the name of their section, table rows those of their columns, a diff is file
+    names and changed lines. What the question excludes by name goes, and so do hashes unless it
+    is for one: a hash looks like the answer to anything.
     """
     if not _WANTS_HASH.search(question):
         text = _ONLY_HASH.sub("", text)
     if "diff --git " in text:
         text = _plain_diff(text)
-    return _with_sections(text)
+    return _labelled_rows(_with_sections(_without_excluded(text, question)))
 
 
 def focused_records(text: str, question: str) -> str:
@@ -80,6 +96,12 @@ def is_grounded(answer: str, source: str, question: str) -> bool:
         return False
     known = f"{source}\n{question}".lower()
     return all(word.lower().rstrip(".:-/") in known for word in _SPECIFIC.findall(answer))
+
+
+def only_fact(text: str) -> str | None:
+    """Return the value of a result that is one labelled line; None for anything longer."""
+    match = _ONE_FACT.fullmatch(text)
+    return match.group(1).strip() if match else None
 
 
 def may_answer(source: str, question: str) -> bool:
@@ -134,6 +156,32 @@ def _plain_diff(text: str) -> str:
         elif not _DIFF_NOISE.match(line):
             lines.append(line)
     return "\n".join(lines)
+
+
+def _without_excluded(text: str, question: str) -> str:
+    """Return a list without the entry that a question wants others than."""
+    excluded = {match.group(1).lower() for match in _EXCLUDED.finditer(question)}
+    lines = text.splitlines()
+    kept = [line for line in lines if line.strip(" *-\t").lower() not in excluded]
+    return "\n".join(kept) if excluded and any(line.strip() for line in kept) else text
+
+
+def _labelled_rows(text: str) -> str:
+    """Return rows of comma-separated values with the names of their columns."""
+    rows = [row for row in csv.reader(text.strip().splitlines()) if row]
+    names = rows[0] if rows else []
+    is_table = (
+        len(rows) > 1
+        and len(names) > 1
+        and all(len(row) == len(names) for row in rows)
+        and all(_COLUMN.fullmatch(name.strip()) for name in names)
+    )
+    if not is_table:
+        return text
+    return "\n".join(
+        ", ".join(f"{name.strip()}: {cell.strip()}" for name, cell in zip(names, row, strict=True))
+        for row in rows[1:]
+    )
 
 
 def _with_sections(text: str) -> str:

@@ -12,7 +12,7 @@ from ymera.core.chat import ChatAnswer, ChatRequest, Message, Role, TextPart
 from ymera.core.tool import ContextItem, ContextUse, Tool, ToolResult, ToolUse
 from ymera.core.usage import Usage
 from ymera.engine.door import Door
-from ymera.engine.gateway import Reply
+from ymera.engine.reply import Reply
 from ymera.engine.trace import Clock
 from ymera.tools.context import as_data, use_of
 from ymera.tools.registry import ToolBox
@@ -93,6 +93,8 @@ class ToolSession:
             request.hints, tools=tuple(self.uses), context=self.context_uses
         )
         asked = msgspec.structs.replace(request, hints=hints, stream=False)
+        if asked.response_format is not None and not self._gateway.route(asked).candidates:
+            asked = _in_words(asked)  # before asking: a refused request would leave a record
         reply = await self._gateway.handle(asked, self._principal)
         answer = await reply.answer()
         self.replies.append(reply)
@@ -166,6 +168,16 @@ def with_context(session: ToolSession, *, more: Sequence[ContextItem] = ()) -> t
     context = Message(role=Role.USER, content=(TextPart(brought),))
     last = max((place for place, each in enumerate(turns) if each.role is Role.USER), default=0)
     return rules, *turns[:last], context, *turns[last:]
+
+
+def _in_words(request: ChatRequest) -> ChatRequest:
+    """Return the request with its form asked for in words, for models that keep to no schema."""
+    form = request.response_format
+    schema = bytes(form.schema).decode() if form is not None and form.schema else "any object"
+    wish = f"\n\nAnswer with one JSON object and nothing else. It has to fit this schema: {schema}"
+    *earlier, last = request.messages
+    last = msgspec.structs.replace(last, content=(*last.content, TextPart(wish)))
+    return msgspec.structs.replace(request, messages=(*earlier, last), response_format=None)
 
 
 def _call_key(name: str, arguments: Mapping[str, object]) -> tuple[str, bytes]:

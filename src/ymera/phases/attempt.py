@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -57,6 +58,7 @@ class Tries:
         room: most tokens of the prompt; a rejected answer is quoted where it fits in.
         alone: the prompt without what other phases only advise; None where nothing would go.
             Retries take it: small models copy what is wrong in it.
+        has_other: whether a request would go to a model that it does not avoid.
         avoid: models to ask last, with why.
         total: tries made.
         structured: whether the answer's form is asked for as such.
@@ -66,6 +68,7 @@ class Tries:
     phase: PhaseSpec
     prompt: Prompt
     room: int
+    has_other: Callable[[ChatRequest], bool]
     alone: Prompt | None = None
     avoid: dict[str, str] = field(default_factory=dict)
     total: int = 0
@@ -127,7 +130,7 @@ class Tries:
         self.avoid[model] = "failed its checks"
         self._others += 1
         self._with_this_model, self._rejected = 0, None
-        return True
+        return self.has_other(self.request())
 
     def failed(self, *, retryable: bool) -> bool:
         """Note a call without an answer; return whether there is another try.

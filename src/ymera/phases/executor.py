@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+import msgspec
+
 from ymera.core.chat import ChatRequest, FinishReason
 from ymera.core.errors import NoRoute, Unsupported, YmeraError
 from ymera.engine.trace import INTERNAL_ERROR, Clock
@@ -40,6 +42,8 @@ class PhaseRunner:
         clock: wall and monotonic time.
         context_tokens: returns the tokens of context of the model likely to be asked for a phase;
             prompts are trimmed to fit beside their answer.
+        first_choice: returns the id of the model that a request would go to, None when none can
+            serve it; None: nobody knows beforehand.
         max_usd_per_call: most that one call may be estimated to cost.
     """
 
@@ -50,12 +54,14 @@ class PhaseRunner:
         clock: Clock,
         ask_with_tools: AskWithTools | None = None,
         context_tokens: Callable[[RunSpec, PhaseSpec], int] = lambda _spec, _phase: 4096,
+        first_choice: Callable[[ChatRequest], str | None] | None = None,
         max_usd_per_call: Decimal = Decimal(0),
     ) -> None:
         self._ask = ask
         self._ask_with_tools = ask_with_tools
         self._clock = clock
         self._context_tokens = context_tokens
+        self._first_choice = first_choice
         self._max_usd_per_call = max_usd_per_call
 
     async def run(
@@ -111,6 +117,9 @@ class PhaseRunner:
         language = language_of(spec, work.phase)
         while tries is not None:
             request = tries.request()
+            if self._keeps_no_form(request):
+                tries.structured = False
+                continue
             try:
                 answer = await self._answer(spec, work, request)
             except YmeraError as error:
@@ -153,9 +162,23 @@ class PhaseRunner:
             phase,
             prompt,
             room=room,
+            has_other=self._has_other,
             alone=alone if alone.messages != prompt.messages else None,
             avoid=_makers(phase, outcomes),
         )
+
+    def _has_other(self, request: ChatRequest) -> bool:
+        """Whether the request would go to a model it does not avoid; True where nobody knows."""
+        if self._first_choice is None:
+            return True
+        return self._first_choice(request) not in {None, *request.hints.avoid_models}
+
+    def _keeps_no_form(self, request: ChatRequest) -> bool:
+        """Whether no model keeps to the form; known before asking, so that no request fails."""
+        if request.response_format is None or self._first_choice is None:
+            return False
+        plain = msgspec.structs.replace(request, response_format=None)
+        return self._first_choice(request) is None and self._first_choice(plain) is not None
 
     async def _answer(self, spec: RunSpec, work: PhaseWork, request: ChatRequest) -> PhaseAnswer:
         phase, meter = work.phase, work.meter

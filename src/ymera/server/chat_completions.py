@@ -11,7 +11,7 @@ from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.engine.door import Door
-from ymera.engine.gateway import Reply
+from ymera.engine.reply import Reply
 from ymera.engine.trace import RequestTrace, new_request_id
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (

@@ -13,7 +13,7 @@ from tests.support.server import SCRIPTED
 from ymera.app import App
 from ymera.core.chat import ChatAnswer, ChatEvent, FinishReason, TextDelta
 from ymera.core.errors import MachineError, ProviderError, ProviderErrorKind
-from ymera.engine.gateway import Reply
+from ymera.engine.reply import Reply
 from ymera.server.asgi import Server
 from ymera.testing.scripted import ScriptedAnswer, ScriptedProvider
 
