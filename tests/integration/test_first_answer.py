@@ -61,6 +61,7 @@ def test_the_official_sdk_talks_with_the_embedded_model(server: RunningServer) -
             messages=[{"role": "user", "content": "Write a Python hello world function"}],
             max_tokens=60,
             stream=True,
+            extra_headers={"cache-control": "no-cache"},
         )
         pieces = [c.choices[0].delta.content or "" for c in stream if c.choices]
         assert "".join(pieces) == plain.choices[0].message.content

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import sqlalchemy.orm  # noqa: F401 - dbos loads it in a thread; half loaded, it breaks statements
 from sqlalchemy import (
     URL,
     Connection,

@@ -61,6 +61,8 @@ def test_json_holds_answer_model_cost_and_route(ymera: CommandLine) -> None:
             "cached_tokens": 0,
             "reasoning_tokens": 0,
         },
+        "tools": [],
+        "context": [],
     }
 
 
