@@ -195,3 +195,30 @@ assert not heavy, heavy
         [sys.executable, "-c", program], capture_output=True, check=False, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.proves("cli.mcp")
+def test_a_server_that_does_not_start_leaves_stdout_empty(ymera: CommandLine) -> None:
+    ymera("mcp", "add", "dead", "--", sys.executable, "-c", "raise SystemExit(3)")
+    result = ymera("mcp", "tools", "dead", "--json")
+    assert (result.code, result.out) == (1, "")
+    assert "exit code 3" in result.err
+    assert "MachineError" not in result.err
+
+
+@pytest.mark.proves("cli.mcp")
+@pytest.mark.parametrize("given", ["[" * 60_000, "[1]", "{"])
+def test_arguments_that_are_no_object_are_refused(ymera: CommandLine, given: str) -> None:
+    ymera("mcp", "add", "srv", "--", sys.executable, GOOD)
+    result = ymera("mcp", "call", "srv__add", "--arguments", given)
+    assert (result.code, result.out) == (2, "")
+    assert "--arguments" in result.err
+
+
+@pytest.mark.proves("cli.mcp")
+def test_a_missing_program_is_named_without_a_class_of_ours(ymera: CommandLine) -> None:
+    ymera("mcp", "add", "absent", "--", "no-such-program-at-all")
+    result = ymera("mcp", "tools", "absent")
+    assert result.code == 1
+    assert "no program 'no-such-program-at-all'" in result.err
+    assert "MachineError" not in result.err

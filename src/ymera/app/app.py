@@ -111,6 +111,7 @@ class App:
             settings=lambda: self.settings,
             gateway=lambda: self.gateway,
             ask_with_tools=self._phase_tools,
+            rejected=self.observing.rejected,
         )
         self.front_door = FrontDoor(
             gateway=lambda: self.gateway,

@@ -14,6 +14,7 @@ from ymera.core.chat import (
     ChatRequest,
     Finish,
     FinishReason,
+    ImagePart,
     ReasoningDelta,
     Role,
     TextDelta,
@@ -187,7 +188,7 @@ def parameters_of(request: ChatRequest) -> dict[str, str]:
         InvalidRequest: they are no object of texts.
     """
     raw = request.extra.get(_METADATA)
-    if raw is None:
+    if raw is None or bytes(raw) == b"null":
         return {}
     try:
         return msgspec.json.decode(raw, type=dict[str, str])
@@ -233,6 +234,7 @@ def _require_plain(request: ChatRequest) -> None:
         ("response_format", request.response_format),
         ("max_tokens", request.sampling.max_tokens),
         ("stop", request.sampling.stop),
+        ("images", _has_images(request)),
     ):
         if given:
             raise Unsupported(
@@ -240,6 +242,11 @@ def _require_plain(request: ChatRequest) -> None:
                 hint="Leave it out, or name a model instead of an agent.",
                 param=param,
             )
+
+
+def _has_images(request: ChatRequest) -> bool:
+    parts = (part for message in request.messages for part in message.content)
+    return any(isinstance(part, ImagePart) for part in parts)
 
 
 def _recorded_call_by_call(trace: RequestTrace, error: BaseException | None) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +26,9 @@ from ymera.learning.table import Key
 from ymera.monitoring.collector import MetricsCollector
 from ymera.storage.feedback import Feedback, SqlFeedbackStore
 from ymera.storage.records import SqlRecordStore
+
+if TYPE_CHECKING:
+    from ymera.phases.types import PhaseSpec, RunSpec
 
 __all__ = ["Observing", "Rated", "rating_of"]
 
@@ -149,6 +153,12 @@ class Observing:
             replaced=replaced,
             model=None if answer is None else answer.key.model,
         )
+
+    def rejected(self, spec: RunSpec, phase: PhaseSpec, model: str, time_s: float) -> None:
+        """Learn that an answer failed the checks of its phase, though its call went well."""
+        if model:
+            key = Key(spec.agent.name, phase.task_type.value, model)
+            self.experience.observe(key, success=False, time_s=time_s)
 
     async def close(self) -> None:
         """Write out what is held; may be used again after."""

@@ -15,7 +15,7 @@ from ymera.engine.reply import Reply
 from ymera.engine.tool_loop import ToolLoop
 from ymera.engine.trace import Clock
 from ymera.phases.budget import Reservation
-from ymera.phases.calls import Meter, PhaseAnswer, was_asked
+from ymera.phases.calls import Meter, PhaseAnswer
 from ymera.tools.registry import BUILTIN
 
 __all__ = ["PhaseToolCalls"]
@@ -121,7 +121,7 @@ class _MeteredDoor:
         try:
             reply = await self._inner.handle(request, principal, request_id=request_id)
         except YmeraError as error:
-            self._meter.failed(reservation, asked=was_asked(error))
+            self._meter.failed(reservation, error)
             raise
         except BaseException:
             self._meter.lost(reservation)

@@ -23,7 +23,7 @@ from ymera.phases.types import Budget, RunSpec, Strategy
 
 if TYPE_CHECKING:
     from ymera.phases.calls import AskWithTools
-    from ymera.phases.executor import PhaseRunner
+    from ymera.phases.executor import PhaseRunner, Rejected
     from ymera.phases.load import Agents
     from ymera.phases.service import RunService
 
@@ -51,7 +51,8 @@ def bounds(
         ("usd", usd, 0),
         ("seconds", seconds, 0),
     ):
-        if value is not None and not value >= least:
+        nan = isinstance(value, Decimal) and value.is_nan()  # it raises where a float says no
+        if value is not None and (nan or not value >= least):
             raise InvalidRequest(
                 f"The budget's {name} is {value}; it must be at least {least}.",
                 param=f"budget.{name}",
@@ -74,6 +75,7 @@ class Running:
         settings: returns the settings in force.
         gateway: returns the gateway in force.
         ask_with_tools: returns what phases with tools ask through; None: they do without.
+        rejected: told of answers that failed the checks of their phase.
         agents_dir: the user's own agents; None is `agents` beside the user's configuration.
     """
 
@@ -86,6 +88,7 @@ class Running:
         settings: Callable[[], Settings],
         gateway: Callable[[], Gateway],
         ask_with_tools: Callable[[], AskWithTools | None] = lambda: None,
+        rejected: Rejected = lambda _spec, _phase, _model, _time_s: None,
         agents_dir: Path | None = None,
     ) -> None:
         self._folder = paths.root / "runs"
@@ -94,6 +97,7 @@ class Running:
         self._settings = settings
         self._calls = PhaseCalls(gateway)
         self._ask_with_tools = ask_with_tools
+        self._rejected = rejected
         self._agents_dir = agents_dir
         self._service: RunService | None = None
 
@@ -165,6 +169,23 @@ class Running:
             max_task_chars=settings.security.max_input_length,
         )
 
+    def check_store(self) -> str:
+        """Return where runs are kept, once they could be read.
+
+        Raises:
+            ConfigError: the variable that holds the database's URL is not set.
+            MachineError: the runs cannot be read.
+        """
+        from ymera.storage.runs import SqlRunStore
+
+        url = self._database_url()
+        store = SqlRunStore(url or self._folder / "runs.sqlite3")
+        try:
+            store.newest(1)
+        finally:
+            store.close()
+        return "PostgreSQL" if url else str(self._folder)
+
     async def resume_pending(self) -> tuple[str, ...]:
         """Carry on what dead processes left behind, now and until `close`; return what is begun.
 
@@ -208,6 +229,7 @@ class Running:
             ask_with_tools=self._ask_with_tools(),
             context_tokens=self._calls.context_tokens,
             first_choice=self._calls.first_choice,
+            rejected=self._rejected,
             max_usd_per_call=self._settings().budget.max_usd_per_request,
         )
 

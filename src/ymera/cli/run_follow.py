@@ -93,9 +93,12 @@ class _Money(click.ParamType[Decimal]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Decimal:
         try:
-            return Decimal(str(value))
+            amount = Decimal(str(value))
         except InvalidOperation:
+            amount = Decimal("NaN")
+        if not amount.is_finite():
             self.fail(f"{value!r} is no amount of money.", param, ctx)
+        return amount
 
 
 def bound_options(command: _Command) -> _Command:

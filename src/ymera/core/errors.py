@@ -88,6 +88,8 @@ class YmeraError(Exception):
         """Name of the stored record; set by the gateway."""
         self.route: RoutePlan | None = None
         """What was considered before it failed; set by the gateway."""
+        self.broke_off = False
+        """Whether a model had begun to answer, so that it may have cost something."""
 
     def __str__(self) -> str:
         return self.message
@@ -338,3 +340,4 @@ class RunFailed(YmeraError):
     """A multi-model run ended before its last phase; what was finished is kept."""
 
     code = "run_failed"
+    http_status = 502

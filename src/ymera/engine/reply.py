@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, Finish, FinishReason
+from ymera.core.errors import YmeraError
 from ymera.core.ports import OutputGuard
 from ymera.engine.attempts import Commitment
 from ymera.engine.output import screened
@@ -60,6 +61,8 @@ class Reply:
             self.trace.answer.require_finish()
         except BaseException as caught:
             error = caught
+            if isinstance(error, YmeraError):
+                error.broke_off = not self.trace.cached
             raise
         finally:
             self._finish(self.trace, error)

@@ -219,14 +219,16 @@ def failure(arguments: Mapping[str, object], said: str) -> str:
     return f"This did not work: {shown}\nIt said: {said[:_MAX_ARGUMENT_CHARS]}\nTry something else."
 
 
-def read_off(question: str, items: Sequence[ContextItem]) -> str:
-    """Return the prompt for reading the answer off texts."""
+def read_off(question: str, items: Sequence[ContextItem], *, again: bool = False) -> str:
+    """Return the prompt for reading the answer off texts, `again` in other words."""
     texts = "\n\n".join(as_data(item) for item in items)
-    return (
-        f"{texts}\n\nQuestion: {question}\n\n"
-        "Answer in one sentence, from the text above only. If the answer does not stand there, "
-        '"found" is false.'
+    wanted = (
+        'Reply {"found": whether it stands there, "answer": one sentence from the text above}.'
+        if again
+        else "Answer in one sentence, from the text above only. If the answer does not stand "
+        'there, "found" is false.'
     )
+    return f"{texts}\n\nQuestion: {question}\n\n{wanted}"
 
 
 def _lacks_something(tool: Tool, seen: str) -> bool:

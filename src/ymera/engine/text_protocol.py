@@ -42,6 +42,7 @@ _MAX_ABOUT_CHARS = 3000
 _SHOWN_FAILURES = 2
 _RETRY_TEMPERATURE = 0.8
 _SEED = 1
+_MAX_CHARS_READ_TWICE = 500
 _NO_TOOL = "none"
 _ASKING = frozenset(
     {
@@ -208,15 +209,19 @@ class TextProtocol:
             for item in items
         ]
         source = "\n".join(item.text for item in shown)
-        prompt = prompts.read_off(self._question, shown)
+        answer = await self._read(prompts.read_off(self._question, shown))
+        if reading.is_grounded(answer.text, source, self._question):
+            return answer
+        if len(source) <= _MAX_CHARS_READ_TWICE:  # in other words it may see what it overlooked
+            answer = await self._read(prompts.read_off(self._question, shown, again=True))
+            if reading.is_grounded(answer.text, source, self._question):
+                return answer
+        fact = reading.only_fact(source)
+        return None if fact is None else msgspec.structs.replace(answer, text=fact)
+
+    async def _read(self, prompt: str) -> ChatAnswer:
         answer = await self._ask(prompt, prompts.READ_OFF_SCHEMA, _MAX_STEP_TOKENS)
-        reply = _decoded(answer.text)
-        text = str(reply.get("answer", "")).strip()
-        if not reading.is_grounded(text, source, self._question):
-            fact = reading.only_fact(source)
-            if fact is None or fact == "NULL":
-                return None
-            text = fact
+        text = str(_decoded(answer.text).get("answer", "")).strip()
         return msgspec.structs.replace(answer, text=text)
 
     async def _step(

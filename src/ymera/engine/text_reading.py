@@ -23,14 +23,16 @@ _CLEARLY = 1.5
 _HASH = re.compile(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{64}\b")
 _ONLY_HASH = re.compile(r"^.{0,20}\b(?:[0-9a-f]{40}|[0-9a-f]{64})\s*$\n?", re.MULTILINE)
 _WANTS_HASH = re.compile(r"\b(hash|sha|which commit|what commit)\b", re.IGNORECASE)
-_SPECIFIC = re.compile(r"[^\W_][\w.:/-]*\d[\w.:/-]*|(?<![.!?]\s)(?<!^)\b[A-Z][\w-]+|\d+")
+_SPECIFIC = re.compile(r"[^\W_][\w.:/-]*\d[\w.:/-]*|\b[A-Z][\w-]+|\d+")
+_SENTENCE_BEGINS = re.compile(r"(?:^|\w{4}[.!?])[\s\"']*$")
 _EXCLUDED = re.compile(
     r"\b(?:apart from|besides|beside|except(?: for)?|other than|other \w+ than) ([\w/-]+)",
     re.IGNORECASE,
 )
 _COLUMN = re.compile(r"[A-Za-z_][\w -]{0,40}")
-_ONE_FACT = re.compile(r"\s*[\w ]{1,40}: ?(\S.{0,200})\s*")
+_ONE_FACT = re.compile(r"[\s*-]*(?:[\w ]{1,40}: )?(\S.{0,120})\s*")
 _QUOTED = re.compile(r"(?<!\w)(['\"])(.+?)\1(?!\w)")
+_WORD = re.compile(r"\w+")
 _LABEL = re.compile(r"^([A-Za-z][\w ]*):", re.MULTILINE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 _NEWEST = re.compile(r"\b(latest|newest|most recent|last)\b")
@@ -95,13 +97,28 @@ def is_grounded(answer: str, source: str, question: str) -> bool:
     if not new & set(terms(source)):
         return False
     known = f"{source}\n{question}".lower()
-    return all(word.lower().rstrip(".:-/") in known for word in _SPECIFIC.findall(answer))
+    return all(word.lower().rstrip(".:-/") in known for word in _specific_words(answer))
+
+
+def _specific_words(answer: str) -> list[str]:
+    """Return names and numbers; a plain word that begins a sentence is neither."""
+    return [
+        match.group()
+        for match in _SPECIFIC.finditer(answer)
+        if any(sign.isdigit() for sign in match.group())
+        or not _SENTENCE_BEGINS.search(answer[max(0, match.start() - 12) : match.start()])
+    ]
 
 
 def only_fact(text: str) -> str | None:
-    """Return the value of a result that is one labelled line; None for anything longer."""
+    """Return the value of a result that is a single short line, without label or bullet.
+
+    Returns:
+        None for anything longer, and for nothing.
+    """
     match = _ONE_FACT.fullmatch(text)
-    return match.group(1).strip() if match else None
+    fact = match.group(1).strip() if match else ""
+    return fact if fact and fact != "NULL" and not fact.endswith(":") else None
 
 
 def may_answer(source: str, question: str) -> bool:
@@ -115,7 +132,8 @@ def _nearest(records: Sequence[str], question: str) -> list[str]:
     """Return the records that have clearly most of the words that not all of them have."""
     bags = [set(terms(record)) for record in records]
     common = set.intersection(*bags)
-    telling = set(terms(question)) - common - _ORDER_WORDS
+    idle = common | _ORDER_WORDS
+    telling = [word for word in _WORD.findall(question) if not idle.issuperset(terms(word))]
     scores = relevance(" ".join(telling), records)
     best = max(scores)
     if best == 0:

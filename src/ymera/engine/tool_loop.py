@@ -22,7 +22,7 @@ from ymera.core.chat import (
     ToolSpec,
     prompt_text,
 )
-from ymera.core.errors import InvalidRequest
+from ymera.core.errors import InvalidRequest, NoRoute, ProviderError
 from ymera.core.route import RoutePlan
 from ymera.core.tool import ContextItem, ContextUse, Tool, ToolResult, ToolUse, Trust
 from ymera.core.usage import Usage
@@ -133,10 +133,7 @@ class ToolLoop:
             max_seconds=self._max_seconds,
             clock=self._clock,
         )
-        if _calls_natively(gateway, request, offered):
-            answer, by = await _Native(session, offered).answer(), "native"
-        else:
-            answer, by = await TextProtocol(session, offered).answer(), "text"
+        answer, by = await _answer(session, offered, gateway)
         last = session.replies[-1].trace
         return ToolAnswer(
             answer=answer,
@@ -189,6 +186,23 @@ def _is_wanted(item: ContextItem, offered: set[str], servers: Sequence[str]) -> 
             return "current_time" in offered
         case _:
             return head != BUILTIN or BUILTIN in servers
+
+
+async def _answer(
+    session: ToolSession, offered: Sequence[Tool], gateway: Door
+) -> tuple[ChatAnswer, str]:
+    """Return the answer and how it was had: `native`, else `text`.
+
+    Where every model that calls tools by itself fails at the first question (no network, say),
+    the others are asked by the text protocol.
+    """
+    if _calls_natively(gateway, session.request, offered):
+        try:
+            return await _Native(session, offered).answer(), "native"
+        except (NoRoute, ProviderError):
+            if session.replies:
+                raise
+    return await TextProtocol(session, offered).answer(), "text"
 
 
 def _calls_natively(gateway: Door, request: ChatRequest, offered: Sequence[Tool]) -> bool:

@@ -18,7 +18,7 @@ from ymera.phases.budget import BudgetLedger, Reservation
 from ymera.phases.types import Spend
 from ymera.routing.estimate import default_output_tokens, input_tokens, text_tokens
 
-__all__ = ["Ask", "AskWithTools", "Meter", "PhaseAnswer", "was_asked"]
+__all__ = ["Ask", "AskWithTools", "Meter", "PhaseAnswer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,19 +119,21 @@ class Meter:
         self.ledger.settle(reservation, tokens=tokens, usd=cost_usd)
         self._count(1, tokens, cost_usd, usage)
 
-    def failed(self, reservation: Reservation, *, asked: bool) -> None:
-        """Note a call that failed.
-
-        Args:
-            reservation: of the call.
-            asked: whether a model may have been asked.
-        """
-        self.ledger.settle(reservation, tokens=0, usd=Decimal(0), calls=int(asked))
-        self._count(int(asked), 0, Decimal(0), Usage())
+    def failed(self, reservation: Reservation, error: YmeraError) -> None:
+        """Note a call that failed; one that broke off is lost."""
+        if error.broke_off:
+            self.lost(reservation)
+            return
+        asked = int(_was_asked(error))
+        self.ledger.settle(reservation, tokens=0, usd=Decimal(0), calls=asked)
+        self._count(asked, 0, Decimal(0), Usage())
 
     def lost(self, reservation: Reservation) -> None:
-        """Note a call that was given up in the middle: what was set aside stays spent."""
-        self._count(reservation.calls, reservation.tokens, reservation.usd, None)
+        """Note a call that ended in the middle: what was set aside stays spent."""
+        usd = (
+            None if reservation.usd else reservation.usd
+        )  # free models alone cost nothing for sure
+        self._count(reservation.calls, reservation.tokens, usd, None)
 
     def spend(self, seconds: float) -> Spend:
         """Return what the phase used, with the seconds it took."""
@@ -152,7 +154,7 @@ class Meter:
             )
 
 
-def was_asked(error: YmeraError) -> bool:
+def _was_asked(error: YmeraError) -> bool:
     """Return whether a model may have been asked before the gateway raised `error`."""
     return isinstance(error, ProviderError) or (isinstance(error, NoRoute) and bool(error.failures))
 

@@ -8,12 +8,19 @@ from decimal import Decimal
 
 import msgspec
 
-from ymera.core.errors import InvalidRequest, YmeraError
+from ymera.core.errors import InvalidRequest, MachineError, YmeraError
 from ymera.engine.trace import INTERNAL_ERROR
 from ymera.phases.dag import downstream
 from ymera.phases.ending import Ending
 from ymera.phases.owner import is_gone, new_owner
-from ymera.phases.run_log import PrivateLog, StoredLog, decode_spec, us
+from ymera.phases.run_log import (
+    PrivateLog,
+    StoredLog,
+    decode_outcomes,
+    decode_spec,
+    decode_spent,
+    us,
+)
 from ymera.phases.types import (
     PLAN_FORMAT,
     Budget,
@@ -25,7 +32,7 @@ from ymera.phases.types import (
 )
 from ymera.storage.runs import RunRow, SqlRunStore
 
-__all__ = ["UNFINISHED", "Custody", "raised", "require_resumable", "spent_of", "to_drop"]
+__all__ = ["UNFINISHED", "Custody", "raised", "require_resumable", "to_drop"]
 
 UNFINISHED = frozenset({RunState.PENDING.value, RunState.RUNNING.value})
 _MOST_DEATHS = 3
@@ -130,14 +137,26 @@ class Custody:
 
     def end(self, row: RunRow, ending: Ending) -> None:
         """End an owned run that nobody works on."""
+        try:
+            spent = decode_spent(row)
+        except MachineError:
+            spent = Spend(usd=None)  # damaged: it ends all the same
         log = self.log(row.id, private=row.private)
-        log.end(f"run.{ending.state.value}", ending, spent_of(row), journal=row.journal)
+        log.end(f"run.{ending.state.value}", ending, spent, journal=row.journal)
 
-    def take_over(self, run_id: str) -> tuple[RunRow, RunSpec] | None:
+    def outcomes(self, run_id: str) -> dict[str, PhaseOutcome]:
+        """Return how the phases of a run that have ended did.
+
+        Raises:
+            MachineError: one cannot be read.
+        """
+        return decode_outcomes(run_id, self._store.open().outcomes(run_id))
+
+    def take_over(self, run_id: str) -> tuple[RunRow, RunSpec, dict[str, PhaseOutcome]] | None:
         """Own what a dead process left behind, and end it if it cannot be carried on.
 
         Returns:
-            The run; None when it is not ours, or was ended.
+            The run and its phases that have ended; None when it is not ours, or was ended.
         """
         row = self.claim(run_id)
         if row is None:
@@ -152,16 +171,12 @@ class Custody:
             problem = f"{deaths} processes ended in the middle of it, in the same phases."
         if problem is None:
             try:
-                return row, decode_spec(row)
+                decode_spent(row)
+                return row, decode_spec(row), self.outcomes(run_id)
             except YmeraError as error:
                 problem = error.message
         self.end(row, Ending(RunState.FAILED, INTERNAL_ERROR, problem))
         return None
-
-
-def spent_of(row: RunRow) -> Spend:
-    """Return what a run used."""
-    return msgspec.json.decode(row.spent, type=Spend)
 
 
 def require_resumable(row: RunRow) -> None:

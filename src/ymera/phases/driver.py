@@ -88,7 +88,7 @@ class Driver:
             live.cut_off()
             error = f"The run's budget of {live.spec.budget.seconds:g} seconds was used up."
             state = ending_of(live.spec, live.outcomes).state
-            return Ending(state, BudgetExceeded.code, f"{error} {ending.error}")
+            return Ending(state, BudgetExceeded.code, f"{error} {ending.error}", quotes=True)
         return ending
 
     async def _carry(self, live: LiveRun) -> None:

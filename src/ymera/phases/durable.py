@@ -121,7 +121,8 @@ class DurableEngine:
             raise MachineError(
                 f"The engine that keeps runs could not start ({type(error).__name__}).",
                 hint="Check that its database can be written: the data directory, or the server "
-                "that runs.database_url_env names.",
+                "that runs.database_url_env names. A damaged runs/dbos.sqlite may be moved away: "
+                "finished phases are kept elsewhere.",
             ) from error
 
     def shut_down(self) -> None:

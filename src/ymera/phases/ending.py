@@ -13,37 +13,35 @@ __all__ = ["Ending", "ending_of", "result_text"]
 
 @dataclass(frozen=True)
 class Ending:
-    """The state of a run that ended, and why it is not `done`."""
+    """The state of a run that ended, and why it is not `done`.
+
+    Attributes:
+        quotes: whether `error` may repeat what was asked or answered, or names of phases.
+    """
 
     state: RunState
     error_code: str | None = None
     error: str | None = None
+    quotes: bool = False
 
 
 def ending_of(spec: RunSpec, outcomes: Mapping[str, PhaseOutcome]) -> Ending:
     """Return how a run ended; the error names the phase that failed first in plan order."""
     made = any(each.artefact is not None for each in outcomes.values())
+    state = RunState.PARTIAL if made else RunState.FAILED
     for phase in spec.phases:
         outcome = outcomes.get(phase.name)
         if outcome is None:
-            why = Ending(
-                RunState.FAILED, RunFailed.code, f"The phase {phase.name!r} was not reached."
-            )
-        elif outcome.state is PhaseState.FAILED:
-            reason = outcome.error or "no reason given"
-            why = Ending(
-                RunState.FAILED,
-                outcome.error_code or RunFailed.code,
-                f"The phase {phase.name!r} failed: {reason}",
-            )
-        else:
-            continue
-        return Ending(RunState.PARTIAL, why.error_code, why.error) if made else why
+            error = f"The phase {phase.name!r} was not reached."
+            return Ending(state, RunFailed.code, error, quotes=True)
+        if outcome.state is PhaseState.FAILED:
+            error = f"The phase {phase.name!r} failed: {outcome.error or 'no reason given'}"
+            return Ending(state, outcome.error_code or RunFailed.code, error, quotes=True)
     needed = [phase.name for phase in spec.phases if not phase.optional]
     skipped = [name for name in needed if outcomes[name].state is PhaseState.SKIPPED]
     if skipped:
         error = f"The phase {skipped[0]!r} was skipped: {outcomes[skipped[0]].error or 'no reason'}"
-        return Ending(RunState.PARTIAL if made else RunState.FAILED, RunFailed.code, error)
+        return Ending(state, RunFailed.code, error, quotes=True)
     return Ending(RunState.DONE)
 
 

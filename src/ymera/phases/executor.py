@@ -6,27 +6,31 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
 from ymera.core.chat import ChatRequest, FinishReason
 from ymera.core.errors import NoRoute, Unsupported, YmeraError
 from ymera.engine.trace import INTERNAL_ERROR, Clock
-from ymera.phases.attempt import Tries, prompt_tokens
 from ymera.phases.budget import BudgetLedger
-from ymera.phases.calls import Ask, AskWithTools, Meter, PhaseAnswer, was_asked
+from ymera.phases.calls import Ask, AskWithTools, Meter, PhaseAnswer
 from ymera.phases.checks import before_loop, examine, no_shrinking
 from ymera.phases.dag import uses
 from ymera.phases.prompt import build_prompt, language_of
+from ymera.phases.tries import Tries, prompt_tokens
 from ymera.phases.types import PhaseOutcome, PhaseSpec, RunSpec
 from ymera.phases.work import PhaseWork, asks_for_nothing, missing_input
 
-__all__ = ["Ask", "AskWithTools", "PhaseAnswer", "PhaseRunner", "Report"]
+__all__ = ["Ask", "AskWithTools", "PhaseAnswer", "PhaseRunner", "Rejected", "Report"]
 
 _log = logging.getLogger(__name__)
 
 Report = Callable[[str, dict[str, str | int | float | bool | None]], None]
 """Told of what happens inside a phase: the kind (`phase.retry`) and a few facts."""
+
+Rejected = Callable[[RunSpec, PhaseSpec, str, float], None]
+"""Told of an answer that failed its checks: whose it was (model) and its seconds."""
 
 _TIMEOUT = "timeout"
 _CHECK_FAILED = "check_failed"
@@ -44,6 +48,7 @@ class PhaseRunner:
             prompts are trimmed to fit beside their answer.
         first_choice: returns the id of the model that a request would go to, None when none can
             serve it; None: nobody knows beforehand.
+        rejected: told of every answer that failed its checks, and in how many seconds it came.
         max_usd_per_call: most that one call may be estimated to cost.
     """
 
@@ -55,6 +60,7 @@ class PhaseRunner:
         ask_with_tools: AskWithTools | None = None,
         context_tokens: Callable[[RunSpec, PhaseSpec], int] = lambda _spec, _phase: 4096,
         first_choice: Callable[[ChatRequest], str | None] | None = None,
+        rejected: Rejected = lambda _spec, _phase, _model, _time_s: None,
         max_usd_per_call: Decimal = Decimal(0),
     ) -> None:
         self._ask = ask
@@ -62,6 +68,7 @@ class PhaseRunner:
         self._clock = clock
         self._context_tokens = context_tokens
         self._first_choice = first_choice
+        self._rejected = rejected
         self._max_usd_per_call = max_usd_per_call
 
     async def run(
@@ -102,7 +109,8 @@ class PhaseRunner:
             work.fail(error.code, " ".join(filter(None, (error.message, error.hint))))
         except Exception as error:  # noqa: BLE001 - a bug of ours must not leave a run without end
             _log.exception("phase %s of %s", phase.name, spec.id)
-            work.fail(INTERNAL_ERROR, f"Ymera met a bug: {type(error).__name__}: {error}")
+            bug = type(error).__name__  # its text may hold the prompt
+            work.fail(INTERNAL_ERROR, f"Ymera met a bug ({bug}); its log says where.")
         return work.ended()
 
     async def _make(
@@ -120,6 +128,7 @@ class PhaseRunner:
             if self._keeps_no_form(request):
                 tries.structured = False
                 continue
+            asked_s = self._clock.monotonic()
             try:
                 answer = await self._answer(spec, work, request)
             except YmeraError as error:
@@ -131,7 +140,9 @@ class PhaseRunner:
                     raise
                 _tell(report, tries, None, error.message)
                 continue
-            problem = _take(work, tries, answer, language)
+            took_s = self._clock.monotonic() - asked_s
+            rejected = partial(self._rejected, spec, work.phase, answer.model, took_s)
+            problem = _take(work, tries, answer, language, rejected)
             if problem is None:
                 return
             _tell(report, tries, answer.model, problem)
@@ -190,7 +201,7 @@ class PhaseRunner:
         try:
             answer = await self._ask(request, spec.principal)
         except YmeraError as error:
-            meter.failed(reservation, asked=was_asked(error))
+            meter.failed(reservation, error)
             raise
         except BaseException:
             meter.lost(reservation)
@@ -199,7 +210,13 @@ class PhaseRunner:
         return answer
 
 
-def _take(work: PhaseWork, tries: Tries, answer: PhaseAnswer, language: str | None) -> str | None:
+def _take(
+    work: PhaseWork,
+    tries: Tries,
+    answer: PhaseAnswer,
+    language: str | None,
+    rejected: Callable[[], None],
+) -> str | None:
     """Look at an answer; return what is wrong with it when there is another try, else None."""
     phase = work.phase
     found = examine(phase, answer.text, answer.finish_reason, language=language)
@@ -214,6 +231,7 @@ def _take(work: PhaseWork, tries: Tries, answer: PhaseAnswer, language: str | No
         if tries.is_alone:
             work.losses += (f"Made without {', '.join(uses(phase))}: a try with them failed.",)
         return None
+    rejected()
     spare = before_loop(found, phase.output.min_chars) if found.loops else None
     if work.salvages(spare):  # a second loop: further tries would cost much and end alike
         return None

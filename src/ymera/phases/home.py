@@ -35,11 +35,6 @@ class Home:
         if task is None or task.done():
             self._kept[name] = self.loop.create_task(work(), name=f"runs: {name}")
 
-    def once(self, name: str, work: Work) -> None:
-        """Do `work` beside everything else, unless that was done already."""
-        if name not in self._kept:
-            self.keep(name, work)
-
     async def close(self) -> None:
         """End what is kept going."""
         if self.loop is not asyncio.get_running_loop():

@@ -125,8 +125,9 @@ class LiveRun:
 
     def interrupt(self, why: Stop) -> None:
         """Stop it; may be called from any thread. The first reason counts."""
-        if self.stop is None:
-            self.stop = why
+        if self.stop is not None:
+            return  # cancelled again, it could not wait for the end of its phases
+        self.stop = why
         if self.task is not None and not self.ended.done():
             self.task.get_loop().call_soon_threadsafe(self.task.cancel)
 
@@ -160,7 +161,8 @@ class LiveRun:
         """Cancel the phases under way and wait for their end."""
         performing = tuple(self._performing.values())
         for task in performing:
-            task.cancel()
+            if not task.cancelling():  # a second time would cut its tidying up short
+                task.cancel()
         if performing:
             await asyncio.wait(performing)
 

@@ -86,7 +86,8 @@ class Agents:
         if self._user_dir is None or not self._user_dir.is_dir():
             return {}
         try:
-            return {path.stem: path for path in sorted(self._user_dir.glob("*.toml"))}
+            paths = sorted(self._user_dir.glob("*.toml"))
+            return {path.stem: path for path in paths if path.is_file()}  # no pipe to wait on
         except OSError as error:
             raise ConfigError(
                 f"{self._user_dir} cannot be read: {error.strerror or error}.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
+import msgspec
+
 from ymera.core.errors import UnknownRun
 from ymera.phases.custody import UNFINISHED, Custody
 from ymera.phases.run_log import PrivateLog, decode_outcomes, decode_spec, event_of, result_of
@@ -16,6 +18,7 @@ __all__ = ["RunReader"]
 
 _POLL_S = 0.5
 _PAGE = 500
+_MOST_PRIVATE = 100
 _CANCELLED_WITHIN_S = 5.0
 
 
@@ -47,6 +50,13 @@ class RunReader:
         self.private: dict[str, tuple[RunSpec, PrivateLog]] = {}
         self.era = 0
 
+    def keep_private(self, spec: RunSpec, log: PrivateLog) -> None:
+        """Keep a private run that begins; the oldest that have ended make room."""
+        self.private[spec.id] = (spec, log)
+        ended = [id_ for id_, (_, each) in self.private.items() if each.ended]
+        for id_ in ended[: max(0, len(self.private) - _MOST_PRIVATE)]:
+            del self.private[id_]
+
     async def events(self, run_id: str, after: int) -> AsyncGenerator[RunEvent, None]:
         """Yield events; see `RunService.events`."""
         era = self.era
@@ -72,7 +82,8 @@ class RunReader:
             if spec is None or log is None:
                 return result_of(row, {}, None)
             done = {p.name: log.outcomes[p.name] for p in spec.phases if p.name in log.outcomes}
-            return result_of(row, done, spec.result_phase)
+            result = result_of(row, done, spec.result_phase)
+            return msgspec.structs.replace(result, error=log.error or row.error)
         stored = await asyncio.to_thread(self._store.open().outcomes, run_id)
         return result_of(row, decode_outcomes(run_id, stored), decode_spec(row).result_phase)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,6 +32,7 @@ __all__ = [
     "StoredLog",
     "decode_outcomes",
     "decode_spec",
+    "decode_spent",
     "event_of",
     "from_us",
     "new_row",
@@ -45,6 +47,7 @@ Detail = Mapping[str, str | int | float | bool | None]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_DETAIL_CHARS = 1_000
+_NOT_STORED = "A phase failed; the reason of a private run is kept in memory only."
 
 
 class LostError(Exception):
@@ -145,6 +148,8 @@ class PrivateLog(StoredLog):
     Attributes:
         events: what happened.
         outcomes: of its phases.
+        ended: whether it has.
+        error: why it is not done.
     """
 
     def __init__(
@@ -159,6 +164,8 @@ class PrivateLog(StoredLog):
         super().__init__(database, run_id, owner, now=now, told=told)
         self.events: list[RunEvent] = []
         self.outcomes: dict[str, PhaseOutcome] = {}
+        self.ended = False
+        self.error: str | None = None
 
     def event(self, kind: str, phase: str | None = None, detail: Detail | None = None) -> None:
         """Keep an event."""
@@ -181,8 +188,9 @@ class PrivateLog(StoredLog):
     def end(
         self, kind: str, ending: Ending, spend: Spend, *, held: bool = False, journal: bool = False
     ) -> None:
-        """Store that it ended, without a word of why."""
-        told = Ending(ending.state, ending.error_code)
+        """Store that it ended, and why if that sentence is ours alone."""
+        self.ended, self.error = True, ending.error
+        told = replace(ending, error=_NOT_STORED) if ending.quotes else ending
         values = end_values(told, spend, self._now(), held=held, journal=journal)
         self._keep(**values, owner=None, lease_until_us=None, cancel_requested=False)
         self.event(kind, detail={"error_code": ending.error_code, "error": ending.error})
@@ -238,6 +246,18 @@ def decode_spec(row: RunRow) -> RunSpec:
         raise _unreadable(row.id, error) from error
 
 
+def decode_spent(row: RunRow) -> Spend:
+    """Return what a run used.
+
+    Raises:
+        MachineError: it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(row.spent, type=Spend)
+    except msgspec.MsgspecError as error:
+        raise _unreadable(row.id, error) from error
+
+
 def decode_outcomes(run_id: str, stored: Mapping[str, str]) -> dict[str, PhaseOutcome]:
     """Return outcomes by phase name.
 
@@ -273,7 +293,7 @@ def result_of(
         strategy_reason=row.strategy_reason,
         phases=dict(outcomes),
         result="" if result_phase is None else result_text(result_phase, outcomes),
-        spend=msgspec.json.decode(row.spent, type=Spend),
+        spend=decode_spent(row),
         private=row.private,
         created_at=from_us(row.created_at_us),
         error_code=row.error_code,

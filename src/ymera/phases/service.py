@@ -18,7 +18,6 @@ from ymera.phases.custody import (
     Custody,
     raised,
     require_resumable,
-    spent_of,
     to_drop,
 )
 from ymera.phases.dag import in_order
@@ -27,7 +26,7 @@ from ymera.phases.ending import Ending
 from ymera.phases.home import Engine, Home
 from ymera.phases.live import LiveRun, RunsPhases, Stop
 from ymera.phases.reader import RunReader
-from ymera.phases.run_log import PrivateLog, decode_outcomes, decode_spec, new_row, us
+from ymera.phases.run_log import PrivateLog, decode_spec, decode_spent, new_row, us
 from ymera.phases.types import (
     Budget,
     PhaseOutcome,
@@ -43,7 +42,7 @@ __all__ = ["RunService"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_PRIVATE = 100
+_TIDY_PERIOD_S = 3_600.0
 _CANCELLED = Ending(RunState.CANCELLED, CANCELLED, "It was cancelled.")
 
 
@@ -115,7 +114,7 @@ class RunService:
         row = new_row(spec, custody.owner, now=self._clock.now(), until=custody.until())
         database.add(row)
         self._start(row, spec, outcomes={}, resumed=False)
-        self._here().once("tidy", self._tidy)
+        self._here().keep("tidy", self._tidy)
         return spec.id
 
     async def run(self, spec: RunSpec) -> RunResult:
@@ -251,12 +250,12 @@ class RunService:
         spec = decode_spec(row)
         bounds = {"calls": calls, "tokens": tokens, "usd": usd, "seconds": seconds}
         given = {name: bound for name, bound in bounds.items() if bound is not None}
+        outcomes = self._custody.outcomes(run_id)  # before it is owned: this may fail
         if row.state in UNFINISHED and from_phase is None and not given:
             row = self._custody.require(run_id)
-            self._start(row, spec, outcomes=self._outcomes(run_id))
+            self._start(row, spec, outcomes=self._custody.outcomes(run_id))
             return run_id
         spec = msgspec.structs.replace(spec, budget=raised(spec.budget, given, self._most()))
-        outcomes = self._outcomes(run_id)
         drop = to_drop(spec, outcomes, from_phase)
         row = self._custody.again(row, spec, drop)
         kept = {name: each for name, each in outcomes.items() if name not in drop}
@@ -270,10 +269,11 @@ class RunService:
         when there is something to carry on.
 
         Args:
-            watch: do so again and again, until `close`.
+            watch: do so again and again, until `close`, and remove old runs now and then.
         """
         if watch:
             self._here().keep("pending", self._watch_pending)
+            self._here().keep("tidy", self._tidy)
         rows = await asyncio.to_thread(self._store.unfinished)
         left = [row for row in rows if not row.held and self._live(row.id) is None]
         return tuple(row.id for row in left if self._take_over(row.id))
@@ -359,22 +359,17 @@ class RunService:
             runner=self._runner,
             log=log,
             outcomes=outcomes,
-            spent=spent_of(row),
+            spent=decode_spent(row),
             clock=self._clock,
             resumed=resumed,
             journal=row.journal,
         )
         if isinstance(log, PrivateLog):
-            self._reader.private[spec.id] = (spec, log)
-            while len(self._reader.private) > _MOST_PRIVATE:
-                del self._reader.private[next(iter(self._reader.private))]
+            self._reader.keep_private(spec, log)
         self._lives[spec.id] = live
         live.task = home.loop.create_task(self._driver.drive(live, home.slots), name=spec.id)
         live.task.add_done_callback(lambda _: self._forget_live(live))
         home.keep("beat", self._beat)
-
-    def _outcomes(self, run_id: str) -> dict[str, PhaseOutcome]:
-        return decode_outcomes(run_id, self._store.open().outcomes(run_id))
 
     def _forget_live(self, live: LiveRun) -> None:
         if self._lives.get(live.spec.id) is live:
@@ -384,8 +379,8 @@ class RunService:
         taken = self._custody.take_over(run_id)
         if taken is None:
             return False
-        row, spec = taken
-        self._start(row, spec, outcomes=self._outcomes(run_id))
+        row, spec, outcomes = taken
+        self._start(row, spec, outcomes=outcomes)
         return True
 
     async def _beat(self) -> None:
@@ -415,12 +410,16 @@ class RunService:
                 _log.warning("runs left behind not looked for: %s", error.message)
 
     async def _tidy(self) -> None:
-        try:
-            await self.prune(self._retention())
-        except YmeraError as error:
-            _log.warning("old runs not removed: %s", error.message)
+        while True:
+            try:
+                await self.prune(self._retention())
+            except YmeraError as error:
+                _log.warning("old runs not removed: %s", error.message)
+            await self._wait(_TIDY_PERIOD_S)
 
     async def _remove(self, rows: Sequence[RunRow]) -> int:
+        if not rows:
+            return 0
         workflows = [
             f"{row.id}.{number + 1}" for row in rows if row.journal for number in range(row.attempt)
         ]

@@ -110,7 +110,10 @@ def _changing(app: App) -> list[Route]:
     """Return the routes that change a run there is."""
 
     async def resume(request: Request) -> Response:
+        from ymera.app.running import bounds
+
         given = await _body(app, request, _Resume, may_be_empty=True)
+        bounds(**msgspec.structs.asdict(given.budget))  # refuses what no budget can be
         run_id = await app.runs.resume(
             request.path_params["run_id"],
             given.from_phase,
@@ -189,9 +192,9 @@ def _whole(result: RunResult) -> dict[str, object]:
 
 
 def _number(text: str, what: str, *, least: int = 1) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:9]) <= 10**9:
+    if not text.isascii() or not text.isdigit() or int(text[:20]) < least:
         raise InvalidRequest(f"{what} is {text[:40]!r}; it must be a number from {least} on.")
-    number = int(text)
+    number = min(int(text[:20]), 10**9)  # more digits are slow to read, and never needed
     return number if what != "limit" else min(number, _MOST_LISTED)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from ymera.core.errors import ConfigError, InvalidRequest, MachineError
 from ymera.storage.sql_check import require_reading
@@ -120,7 +120,7 @@ class ReadOnlySql:
     def _query_postgres(self, sql: str, values: Sequence[str | int | float]) -> SqlTable:
         import psycopg
 
-        with self.engine() as engine, closing(engine.raw_connection()) as connection:
+        with self.engine() as engine, closing(self._connected(engine)) as connection:
             driver: Any = connection.driver_connection
             cursor = driver.cursor()
             try:
@@ -136,6 +136,14 @@ class ReadOnlySql:
                 raise InvalidRequest(_said(error), hint="Look at the schema again.") from error
             finally:
                 driver.rollback()
+
+    def _connected(self, engine: Engine) -> PoolProxiedConnection:
+        import psycopg
+
+        try:
+            return engine.raw_connection()
+        except psycopg.Error as error:  # SQLAlchemy passes on what the driver raises here
+            raise self._unreachable(error) from None
 
     def _open(self) -> sqlite3.Connection:
         path = Path(str(self._url.database))

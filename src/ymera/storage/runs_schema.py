@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Engine,
     Integer,
     MetaData,
     Table,
     Text,
-    insert,
-    inspect,
-    select,
-    update,
 )
 
-from ymera.core.errors import MachineError
+from ymera.storage.migrations import Step, bring_to
 
 __all__ = ["RUNS_SCHEMA_VERSION", "events", "phases", "runs", "upgrade"]
 
@@ -29,13 +24,8 @@ RUNS_SCHEMA_VERSION = 1
 
 METADATA = MetaData()
 
-Step = Callable[[Connection], None]
-
 STEPS: Mapping[int, Step] = {}
 """By the version a step starts from; each leaves the next one. They only ever go forward."""
-
-_UPGRADE_LOCK = 7_301_902_611
-"""Key of PostgreSQL's advisory lock: one process at a time makes or changes the tables."""
 
 schema_version = Table("ymera_runs_schema", METADATA, Column("version", Integer, nullable=False))
 
@@ -100,38 +90,5 @@ def upgrade(
     steps: Mapping[int, Step] = STEPS,
     target: int = RUNS_SCHEMA_VERSION,
 ) -> None:
-    """Create the tables in an empty database, or bring older ones to `target`.
-
-    Raises:
-        MachineError: they were written by a newer version of Ymera.
-        sqlalchemy.exc.SQLAlchemyError: they cannot be read or written.
-    """
-    with engine.connect() as connection:
-        if _version(connection) == target:
-            return
-        connection.rollback()
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
-        version = _version(connection)
-        if version is None:
-            METADATA.create_all(connection)
-            connection.execute(insert(schema_version).values(version=target))
-        elif version > target:
-            raise MachineError(
-                f"The runs were written by a newer Ymera (schema {version}, "
-                f"this one knows {target}).",
-                hint="Upgrade Ymera, or point YMERA_DATA_DIR at another directory.",
-            )
-        else:
-            for start in range(version, target):
-                steps[start](connection)
-            connection.execute(update(schema_version).values(version=target))
-        connection.commit()
-
-
-def _version(connection: Connection) -> int | None:
-    if not inspect(connection).has_table(schema_version.name):
-        return None
-    return connection.execute(select(schema_version.c.version)).scalar()
+    """Bring the tables of runs to version `target`; see `bring_to`."""
+    bring_to(target, engine, METADATA, schema_version, steps, what="runs")

@@ -213,25 +213,32 @@ class DescribedSql:
                 return self._database.query(sql)
             except InvalidRequest as error:
                 missing = _MISSING.search(error.message)
-                near = self._nearest(missing.group(1)) if missing else []
-                if missing is None or not near:
+                if missing is None:
                     raise
-                mended = re.sub(rf"\b{re.escape(missing.group(1))}\b", near[0], sql)
-                if len(near) > 1 or mended == sql:
-                    raise InvalidRequest(error.message, hint=f"Use {' or '.join(near)}.") from error
-                sql = mended
+                sql = self._mended(sql, missing.group(1), error)
         return self._database.query(sql)
 
-    def _nearest(self, name: str) -> list[str]:
-        """Return what a misspelt table or column may have meant, one where it is beyond doubt."""
+    def _mended(self, sql: str, name: str, error: InvalidRequest) -> str:
+        """Return `sql` with the right name where there is no doubt about it.
+
+        Raises:
+            InvalidRequest: there is; it names what may have been meant.
+        """
+        known = self._names(with_columns="." not in name)
+        sure = get_close_matches(name, known, n=1, cutoff=_BEYOND_DOUBT)
+        if sure and sure[0] != name:
+            return re.sub(rf"\b{re.escape(name)}\b", sure[0], sql)
+        near = get_close_matches(name, known, n=2)
+        hint = f"Use {' or '.join(near)}." if near else error.hint
+        raise InvalidRequest(error.message, hint=hint) from error
+
+    def _names(self, *, with_columns: bool) -> list[str]:
         tables = self._schema[1].tables if self._schema else ()
-        known = [table.name for table in tables]
-        known += [f"{table.name}.{column.name}" for table in tables for column in table.columns]
-        if "." not in name:
-            known += [column.name for table in tables for column in table.columns]
-        known = list(dict.fromkeys(known))
-        sure = get_close_matches(name, known, n=2, cutoff=_BEYOND_DOUBT)
-        return sure[:1] if sure else get_close_matches(name, known, n=2)
+        names = [table.name for table in tables]
+        names += [f"{table.name}.{column.name}" for table in tables for column in table.columns]
+        if with_columns:
+            names += [column.name for table in tables for column in table.columns]
+        return list(dict.fromkeys(names))
 
     def describe(self, question: str) -> tuple[str, str]:
         """Return the tables as SQL, and the rows that words of the question single out.

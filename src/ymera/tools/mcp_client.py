@@ -265,10 +265,12 @@ class McpServer:
         self.last_failure = connection.why
         _log.warning("MCP server %s ended: %s", self.name, connection.why)
         self._forget_tools()  # the next one may be another version
-        if self._monotonic() - connection.started_s >= _STEADY_AFTER_S:
+        if connection.served and self._monotonic() - connection.started_s >= _STEADY_AFTER_S:
             self._crashes = 0
         self._crashes += 1
         pause_s = min(2.0 ** (self._crashes - 2), _LONGEST_WAIT_S) if self._crashes > 1 else 0.0
+        if pause_s and connection.start_ran_out:
+            pause_s = _LONGEST_WAIT_S  # else each caller waits out another start in vain
         self._wait_until_s = self._monotonic() + pause_s
 
     def _forget_tools(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from ymera.core.errors import MachineError
+from ymera.core.errors import MachineError, YmeraError
 from ymera.core.redaction import redact
 from ymera.tools.mcp_process import McpChild
 from ymera.tools.mcp_spec import McpServerSpec
@@ -58,7 +58,8 @@ def reason(
         first = first.exceptions[0]
     if first is None or isinstance(first, asyncio.CancelledError | ConnectionLost):
         return "the connection ended"
-    said = " ".join(f"{type(first).__name__}: {first}".split()).rstrip(".")
+    kind = "" if isinstance(first, YmeraError) else f"{type(first).__name__}: "  # ours say it
+    said = " ".join(f"{kind}{first}".split()).rstrip(".")
     if token := environ.get(spec.bearer_env or ""):
         said = said.replace(token, "***")
     return redact(said)[:_SHOWN_CHARS]

@@ -77,6 +77,7 @@ class McpConnection:
         self._idle: asyncio.TimerHandle | None = None
         self._sent: set[asyncio.Future[Any]] = set()
         self.why = ""
+        self.start_ran_out = False  # it used up all the time it had to start
         self._version = ""
         self._task = asyncio.create_task(self._own(), name=f"mcp-{spec.name}")
 
@@ -84,6 +85,12 @@ class McpConnection:
     def usable(self) -> bool:
         """Whether it starts or serves; False once it ends."""
         return not (self._closing.is_set() or self._leaving or self._dying)
+
+    @property
+    def served(self) -> bool:
+        """Whether it ever was ready for requests."""
+        ready = self._ready
+        return ready.done() and not ready.cancelled() and ready.exception() is None
 
     @property
     def pid(self) -> int | None:
@@ -204,6 +211,7 @@ class McpConnection:
         except BaseException as error:
             failure = error
             if not self._ready.done():
+                self.start_ran_out = isinstance(error, TimeoutError)
                 self._ready.set_exception(
                     start_failure(self._spec, self._environ, self._child, error)
                 )

@@ -11,7 +11,7 @@ __all__ = ["relevance", "shared_terms", "terms"]
 
 _WORD = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SUFFIXES = ("ings", "ing", "ies", "ied", "ers", "est", "ed", "er", "es", "ly", "s", "e")
+_SUFFIXES = ("ings", "ing", "ies", "ied", "ed", "es", "ly", "s", "e")
 _MIN_STEM_CHARS = 3
 _TERM_SATURATION, _LENGTH_WEIGHT = 1.2, 0.5
 _MAX_TEXT_CHARS = 20_000

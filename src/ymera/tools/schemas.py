@@ -56,7 +56,13 @@ def argument_problem(tool: Tool, arguments: Mapping[str, object]) -> str | None:
 
     try:
         error = best_match(_validator(bytes(tool.parameters)).iter_errors(dict(arguments)))
-    except (SchemaError, Unresolvable, RecursionError, ValueError, TypeError):
+    except (
+        SchemaError,
+        Unresolvable,
+        RecursionError,
+        ValueError,
+        TypeError,
+    ):  # also no JSON object
         return "The tool's own argument schema is broken."
     if error is None:
         return None
@@ -77,9 +83,9 @@ def _validator(parameters: bytes) -> Validator:
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
-    schema = _without_patterns(_schema(parameters))
+    schema = _without_patterns(msgspec.json.decode(parameters, type=dict[str, object]))
     if not isinstance(schema, dict):
-        raise ValueError(schema)
+        raise TypeError(schema)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema, registry=Registry())
 

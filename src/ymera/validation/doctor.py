@@ -48,6 +48,7 @@ def examine(app: App) -> Iterator[CheckResult]:
         _catalog,
         _data_directory,
         _records,
+        _runs,
         _audit,
         _embedded_runtime,
         _models,
@@ -102,6 +103,10 @@ def _data_directory(app: App) -> CheckResult:
 def _records(app: App) -> CheckResult:
     app.records.open()
     return _ok("record store", str(app.paths.records))
+
+
+def _runs(app: App) -> CheckResult:
+    return _ok("run store", app.running.check_store())
 
 
 def _audit(app: App) -> CheckResult:

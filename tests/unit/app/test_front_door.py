@@ -12,12 +12,13 @@ import ymera
 from tests.support.asgi import JSON_HEADERS, Client
 from tests.support.server import SCRIPTED
 from ymera.app import App
-from ymera.app.front_door import task_of
+from ymera.app.front_door import parameters_of, task_of
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.chat import (
     ChatRequest,
     Finish,
     FinishReason,
+    ImagePart,
     Message,
     ReasoningDelta,
     Role,
@@ -84,6 +85,12 @@ async def test_what_an_agent_cannot_do_is_refused_by_name(app: App) -> None:
         await app.front_door.handle(odd, LOCAL_OWNER)
     with pytest.raises(InvalidRequest, match="empty"):
         await app.front_door.handle(asks("  "), LOCAL_OWNER)
+    picture = ImagePart(url="data:image/png;base64,AAAA")
+    turn = Message(role=Role.USER, content=(TextPart("Describe it"), picture))
+    seeing = msgspec.structs.replace(asks("hi"), messages=(turn,))
+    with pytest.raises(Unsupported) as caught:
+        await app.front_door.handle(seeing, LOCAL_OWNER)
+    assert caught.value.param == "images"
     assert await app.runs.list() == ()
 
 
@@ -96,6 +103,11 @@ async def test_explaining_an_agent_names_the_command_that_does(app: App) -> None
 async def test_an_unknown_name_is_still_an_unknown_model(app: App) -> None:
     with pytest.raises(UnknownModel):
         await app.front_door.handle(asks("hi", model="no_such_agent"), LOCAL_OWNER)
+
+
+def test_no_metadata_and_metadata_that_is_null_are_no_parameters() -> None:
+    null = msgspec.structs.replace(asks("hi"), extra={"metadata": msgspec.Raw(b"null")})
+    assert parameters_of(null) == parameters_of(asks("hi")) == {}
 
 
 def test_earlier_turns_are_part_of_the_task() -> None:

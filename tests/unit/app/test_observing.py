@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.support.phases import phase, run_of
 from tests.support.records import answered
 from tests.support.server import SCRIPTED
 from ymera.app import App
@@ -167,3 +168,13 @@ async def test_metrics_can_be_switched_off_while_learning_goes_on(create: Create
     await ask(app)
     assert app.observing.metrics.snapshot().requests == 0
     assert len(app.observing.experience.rows()) == 1
+
+
+@pytest.mark.proves("learning.rejected")
+async def test_an_answer_that_failed_its_checks_counts_against_its_model(create: Create) -> None:
+    app = create()
+    spec = run_of(phase("write"))
+    app.observing.rejected(spec, spec.phases[0], "a/m", 0.5)
+    (row,) = app.observing.experience.rows().items()
+    assert row[0] == ("test_agent", "chat", "a/m")
+    assert (row[1].executions, row[1].successes) == (1, 0)

@@ -187,6 +187,7 @@ def test_doctor_passes_where_a_model_can_be_asked(ymera: CommandLine) -> None:
         "catalog",
         "data directory",
         "record store",
+        "run store",
         "audit log",
         "embedded runtime",
         "models",
@@ -238,3 +239,15 @@ def test_serving_others_without_access_keys_is_refused(ymera: CommandLine) -> No
     result = ymera("serve", "--host", "0.0.0.0", "--port", "0")
     assert (result.code, result.out) == (2, "")
     assert "loopback only" in result.err
+
+
+@pytest.mark.proves("cli.doctor")
+def test_doctor_sees_a_damaged_store_of_runs(ymera: CommandLine, tmp_path: Path) -> None:
+    store = tmp_path / "data" / "runs" / "runs.sqlite3"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"no database at all, " * 300)
+    result = ymera("doctor", "--json")
+    assert result.code == 1
+    failed = [each for each in msgspec.json.decode(result.out) if each["health"] == "failed"]
+    assert [each["name"] for each in failed] == ["runs"]
+    assert "damaged" in failed[0]["fix"]

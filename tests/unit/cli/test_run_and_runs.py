@@ -186,3 +186,25 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_carry_it_on(ymera: CommandLine) -
     resumed = ymera("runs", "resume", run_id)
     assert resumed.code == 0
     assert resumed.out.startswith("You asked: Polish")
+
+
+@pytest.mark.proves("cli.run")
+@pytest.mark.parametrize("amount", ["nan", "sNaN", "inf", "much"])
+def test_what_is_no_amount_of_money_is_no_budget(ymera: CommandLine, amount: str) -> None:
+    begun = ymera("run", "-a", "poet", "the sea", "--max-usd", amount)
+    assert (begun.code, begun.out) == (2, "")
+    assert "no amount of money" in begun.err
+    assert ymera("runs", "resume", "run_x", "--max-usd", amount).code == 2
+
+
+@pytest.mark.proves("cli.run")
+def test_a_run_is_not_resumed_with_less_than_nothing(ymera: CommandLine) -> None:
+    result = ymera("runs", "resume", "run_x", "--max-usd=-1")
+    assert (result.code, result.out) == (2, "")
+    assert "at least 0" in result.err
+
+
+@pytest.mark.proves("cli.runs")
+def test_a_list_of_less_than_one_run_is_refused(ymera: CommandLine) -> None:
+    result = ymera("runs", "list", "--limit", "-1", "--json")
+    assert (result.code, result.out) == (2, "")

@@ -21,6 +21,15 @@ from ymera.providers.local_settings import LocalSettings
 SOURCE = Path(ymera.config.__file__).parents[2]
 DOCS = Path(__file__).parents[3] / "docs"
 
+FULL = Settings.model_validate(
+    {
+        "providers": {"mine": {}},
+        "mcp": {"servers": {"mine": {}}},
+        "tools": {"databases": {"mine": {}}},
+    }
+)
+"""Settings with an entry in every table, so that each of its keys is among `all_keys`."""
+
 DOCUMENT: dict[str, dict[str, object]] = {
     "models": {
         "prefer_free": True,
@@ -82,7 +91,7 @@ def test_the_schema_describes_every_setting_and_holds_the_defaults() -> None:
     assert isinstance(definitions, dict)
     for name, default in Settings().model_dump(mode="json").items():
         assert properties[name]["default"] == default
-    for path, leaf in all_keys({"mine": None}):
+    for path, leaf in all_keys(FULL):
         section = find(path[:-1])
         assert isinstance(section, Section)
         within = definitions.get(section.model.__name__, schema)["properties"]
@@ -91,7 +100,7 @@ def test_the_schema_describes_every_setting_and_holds_the_defaults() -> None:
 
 
 def test_every_setting_says_what_it_means_and_numbers_have_bounds() -> None:
-    for path, leaf in all_keys({"mine": None}):
+    for path, leaf in all_keys(FULL):
         assert leaf.field.description, path
         if leaf.type in {int, Decimal}:
             assert " from " in leaf.expects, path
@@ -100,7 +109,7 @@ def test_every_setting_says_what_it_means_and_numbers_have_bounds() -> None:
 def test_the_tables_of_the_document_are_made_from_the_schema() -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
     assert page == with_tables(page), "run: python -m ymera.config.reference docs"
-    for path, _ in all_keys({"mine": None}):
+    for path, _ in all_keys(FULL):
         assert f"| `{path[-1]}` |" in page
     with pytest.raises(ValueError, match="no marks"):
         with_tables("# a page without marks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,14 @@ def test_an_agent_of_the_user_is_found_and_wins_by_name(tmp_path: Path) -> None:
     assert agents.get("coding_agent").description == "Mine."
     assert agents.source("coding_agent") == str(tmp_path / "coding_agent.toml")
     assert sorted({*BUNDLED, "my_agent"}) == list(agents.names())
+
+
+@pytest.mark.proves("agents.user")
+def test_a_named_pipe_among_the_agents_is_not_waited_for(tmp_path: Path) -> None:
+    agents = mine(tmp_path)
+    os.mkfifo(tmp_path / "pipe.toml")
+    assert "pipe" not in agents.names()
+    assert [each.name for each in agents.list() if each.error is not None] == []
 
 
 @pytest.mark.proves("agents.user")

@@ -145,6 +145,15 @@ async def test_a_run_is_cancelled_resumed_and_deleted(stage: Stage) -> None:
             400,
             "invalid_request",
         ),
+        (
+            "POST",
+            "/api/runs",
+            {"agent": "poet", "task": "x", "budget": {"usd": "NaN"}},
+            400,
+            "invalid_request",
+        ),
+        ("POST", "/api/runs/run_x/resume", {"budget": {"usd": "NaN"}}, 400, "invalid_request"),
+        ("POST", "/api/runs/run_x/resume", {"budget": {"calls": -1}}, 400, "invalid_request"),
         ("GET", "/api/runs/run_x", None, 404, "run_not_found"),
         ("GET", "/api/runs/run_x/events", None, 404, "run_not_found"),
         ("POST", "/api/runs/run_x/resume", None, 404, "run_not_found"),
@@ -169,6 +178,15 @@ async def test_a_bad_event_number_is_refused(stage: Stage) -> None:
     await stage.app.runs.wait(run_id)
     answer = await stage("GET", f"/api/runs/{run_id}/events", headers={"last-event-id": "-1"})
     assert answer.status == 400
+
+
+@pytest.mark.proves("server.runs")
+async def test_a_number_of_thousands_of_digits_is_only_a_large_one(stage: Stage) -> None:
+    run_id = await stage.begin()
+    await stage.app.runs.wait(run_id)
+    headers = {"last-event-id": "9" * 5000}
+    answer = await stage("GET", f"/api/runs/{run_id}/events", headers=headers)
+    assert answer.status == 204
 
 
 @pytest.mark.proves("runs.resume", "server.runs")

@@ -305,6 +305,19 @@ async def test_a_server_that_ends_again_and_again_is_left_alone_for_a_while(
     assert (await server.call("srv__poke", {})).error_code == "unavailable"
 
 
+@pytest.mark.proves("mcp.backoff")
+async def test_a_server_that_never_answers_is_not_waited_for_by_each_caller(
+    start: Start, clock: Time
+) -> None:
+    server = start(odd("mute", start_timeout_s=0.2))
+    assert not await _left_alone(server)
+    assert not await _left_alone(server)  # once more: a first start may have to download things
+    clock.s += 59.0
+    assert await _left_alone(server)
+    clock.s += 1.0
+    assert not await _left_alone(server)
+
+
 async def _left_alone(server: McpServer) -> bool:
     with pytest.raises(MachineError) as caught:
         await server.tools()

@@ -165,7 +165,8 @@ def tools(name: str | None, as_json: bool) -> None:
     found = [tool for answer in answers if not isinstance(answer, BaseException) for tool in answer]
     failures = [answer for answer in answers if isinstance(answer, BaseException)]
     if as_json:
-        echo_json(found)
+        if found or not failures:  # an error alone leaves stdout empty
+            echo_json(found)
     else:
         rows = [(t.name, t.effect.value, t.description[:_DESCRIPTION_SHOWN]) for t in found]
         echo_table(("TOOL", "EFFECT", "DESCRIPTION"), rows)
@@ -219,7 +220,7 @@ def _arguments(tool: Tool, params: Sequence[str], arguments: str | None) -> dict
     """Return the arguments of a call; `-p` values are texts where the tool wants a text."""
     try:
         given: object = json.loads(arguments) if arguments else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         raise InvalidRequest("--arguments is no JSON object.", hint="""Such as '{"a": 1}'.""")
@@ -241,7 +242,7 @@ def _wants_text(schema: object) -> bool:
 def _parsed(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

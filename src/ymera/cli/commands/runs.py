@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_MAX_LIMIT = 10_000
+
 
 @click.group(name="runs", cls=DefaultGroup, default="list")
 def command() -> None:
@@ -24,7 +26,13 @@ def command() -> None:
 
 
 @command.command(name="list")
-@click.option("--limit", default=20, show_default=True, help="How many, the newest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _MAX_LIMIT),
+    default=20,
+    show_default=True,
+    help="How many, the newest first.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_runs(limit: int, as_json: bool) -> None:
     """List the newest runs."""
@@ -96,6 +104,9 @@ def resume(
 
     What is done is kept; phases that failed run again, and with --from what uses PHASE, too.
     """
+    from ymera.app.running import bounds
+
+    bounds(calls=max_calls, tokens=max_tokens, usd=max_usd, seconds=max_seconds)
     with open_session() as session:
         runs = session.app.runs
         seen = session.run(runs.last_event(run_id))

@@ -39,7 +39,7 @@ _TOOL = Tool(
 )
 
 _CUES = re.compile(
-    r"\b(time|now|today|tonight|tomorrow|yesterday|date|weekday|clock|how late|at the moment)\b",
+    r"\b(time|clock|date|today|tonight|tomorrow|yesterday|weekday|what day|how late)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[\w/]+")

@@ -60,9 +60,10 @@ class FilesBelow:
         except OSError as error:
             reason = "a link or no such file" if error.errno is None else error.strerror
             raise ToolFailed(f"{path[:200]!r} cannot be read: {reason}.") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ToolFailed(f"{path[:200]!r} is no plain file.")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ToolFailed(f"{path[:200]!r} is no plain file.")
             limit = self._max_bytes if max_bytes is None else min(max_bytes, self._max_bytes)
             data = file.read(limit + 1)
         return _text(data[:limit], path, cut=len(data) > limit)
