@@ -17,7 +17,14 @@ from ymera.config.layers import LayerReader, nested
 from ymera.config.sources import Layer
 from ymera.core.errors import ConfigError
 
-LEAVES = [(path, leaf) for path, leaf in all_keys({"mine": None})]
+MINE = Settings.model_validate(
+    {
+        "providers": {"mine": {}},
+        "mcp": {"servers": {"mine": {}}},
+        "tools": {"databases": {"mine": {}}},
+    }
+)
+LEAVES = list(all_keys(MINE))
 NAMES = sorted({part for path, _ in LEAVES for part in path} | {"mine", "typo", "api_key"})
 SCALARS = st.one_of(
     st.none(),
@@ -93,14 +100,16 @@ def test_every_default_survives_the_way_through_a_variable(
     path: tuple[str, ...], leaf: Leaf
 ) -> None:
     nowhere = Path("/nonexistent")
-    defaults = load_settings(
-        environ={"YMERA_PROVIDERS": '{"mine": {}}'}, cwd=nowhere, user_dir=nowhere
-    ).values()
+    tables = {
+        name: '{"mine": {}}'
+        for name in ("YMERA_PROVIDERS", "YMERA_MCP__SERVERS", "YMERA_TOOLS__DATABASES")
+    }
+    defaults = load_settings(environ=tables, cwd=nowhere, user_dir=nowhere).values()
     text = as_text(defaults[dotted(path)])
     if text == "null" and not leaf.nullable:
         pytest.fail("a null default needs a nullable setting")
     loaded = load_settings(
-        environ={"YMERA_PROVIDERS": '{"mine": {}}', variable_name(path): text},
+        environ={**tables, variable_name(path): text},
         cwd=nowhere,
         user_dir=nowhere,
     )

@@ -285,7 +285,7 @@ class DatabaseSettings(_Section):
     url_env: VariableName | None = Field(
         None, description="Name of the environment variable that holds the URL instead."
     )
-    description: str = Field("", description="What is in it, for models.")
+    description: Text | None = Field(None, description="What is in it, for models.")
 
 
 class ToolSettings(_Section):
