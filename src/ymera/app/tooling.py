@@ -144,7 +144,7 @@ def _builtin(settings: ToolSettings, environ: Mapping[str, str], clock: Clock) -
                 name: _opener(name, database, settings, environ)
                 for name, database in settings.databases.items()
             },
-            {name: database.description for name, database in settings.databases.items()},
+            {name: database.description or "" for name, database in settings.databases.items()},
             timeout_s=float(settings.timeout_seconds),
             max_output_chars=settings.max_output_chars,
         )
