@@ -100,10 +100,9 @@ def test_every_default_survives_the_way_through_a_variable(
     path: tuple[str, ...], leaf: Leaf
 ) -> None:
     nowhere = Path("/nonexistent")
-    tables = {
-        name: '{"mine": {}}'
-        for name in ("YMERA_PROVIDERS", "YMERA_MCP__SERVERS", "YMERA_TOOLS__DATABASES")
-    }
+    tables = dict.fromkeys(
+        ("YMERA_PROVIDERS", "YMERA_MCP__SERVERS", "YMERA_TOOLS__DATABASES"), '{"mine": {}}'
+    )
     defaults = load_settings(environ=tables, cwd=nowhere, user_dir=nowhere).values()
     text = as_text(defaults[dotted(path)])
     if text == "null" and not leaf.nullable:
