@@ -22,7 +22,7 @@ from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import Candidate, Exclusion, ExclusionReason, RoutePlan, RoutePolicy
 from ymera.core.task import TaskComplexity, TaskProfile, TaskType
 from ymera.core.usage import Usage
-from ymera.monitoring.counters import Counters
+from ymera.monitoring.collector import MetricsCollector
 from ymera.security.audit import AuditLog
 from ymera.security.rate_limit import HourlyRateLimiter
 from ymera.storage.batching import BatchingSink
@@ -88,13 +88,13 @@ def main() -> None:
     """Measure and print."""
     logging.disable()  # the full sink says that it is full
     record = typical_record()
-    counters = Counters()
+    metrics = MetricsCollector()
     limiter = HourlyRateLimiter(1_000_000, now=lambda: datetime.now(UTC))
     idle = BatchingSink([], capacity=CALLS * ROUNDS + 1)
     show("BatchingSink.emit", microseconds(lambda: idle.emit(record)))
     full = BatchingSink([], capacity=0)
     show("BatchingSink.emit when full", microseconds(lambda: full.emit(record)))
-    show("Counters.emit", microseconds(lambda: counters.emit(record)))
+    show("MetricsCollector.emit", microseconds(lambda: metrics.emit(record)))
     show("HourlyRateLimiter.admit", microseconds(lambda: limiter.admit(USER)))
     asyncio.run(idle.close())
     with tempfile.TemporaryDirectory() as folder:
