@@ -37,7 +37,7 @@ serve: $(STAMP) ## the server on 127.0.0.1:8080
 	@$(BIN)/ymera serve
 
 test: $(STAMP) ## the quick tests
-	$(BIN)/python -m pytest -m "not chaos and not full" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-full: $(STAMP) ## the rest: chaos, slow ones, the larger model
 	$(BIN)/python -m pytest -m "chaos or full" $(PYTEST_ARGS)

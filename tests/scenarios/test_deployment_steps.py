@@ -135,7 +135,6 @@ def test_step_3_runs_the_documents_tests_with_its_own_line(
         for each in sorted((reader.folder / "tests").iterdir())
         if each.is_dir() and each.name != "ai_mcp"
     ]
-    others.append("-m 'not full'")  # those run beside this one, and need half an hour
     kept = dict(reader.environment)
     reader.environment["PYTEST_ADDOPTS"] = " ".join(others)  # all of them would run this one too
     try:
