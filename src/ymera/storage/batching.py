@@ -34,7 +34,8 @@ class BatchingSink:
 
     Args:
         writers: what is done with each batch, in this order.
-        capacity: records held at most; more are dropped and counted.
+        capacity: records held at most; more are dropped and counted. A disk that stalls for ten
+            seconds must lose nothing at a thousand requests a second.
         max_batch: records handed over at once, at least 1.
         interval_s: how long a record waits for others to share its batch.
         close_timeout_s: how long `close` and the interpreter's exit wait for the writers.
@@ -48,8 +49,8 @@ class BatchingSink:
         self,
         writers: Sequence[BatchWriter],
         *,
-        capacity: int = 10_000,
-        max_batch: int = 500,
+        capacity: int = 50_000,
+        max_batch: int = 2_000,
         interval_s: float = 0.1,
         close_timeout_s: float = 5.0,
     ) -> None:
