@@ -52,7 +52,7 @@ class BatchingSink:
         capacity: int = 50_000,
         max_batch: int = 2_000,
         interval_s: float = 0.1,
-        close_timeout_s: float = 5.0,
+        close_timeout_s: float = 30.0,
     ) -> None:
         self._writers = tuple(writers)
         self._capacity = capacity
