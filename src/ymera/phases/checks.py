@@ -14,14 +14,15 @@ import msgspec
 from ymera.core.chat import FinishReason
 from ymera.phases.extract import Extract, extract
 from ymera.phases.loops import code_before_loop, loop_problem, prose_without_loop
-from ymera.phases.parsers import parser_of
+from ymera.phases.parsers import longest_beginning, parser_of
 from ymera.phases.types import Artefact, ArtefactKind, Check, PhaseSpec
 
 __all__ = [
     "REVIEW_SCHEMA",
+    "Beginning",
     "Examined",
     "Verdict",
-    "before_loop",
+    "beginning_of",
     "examine",
     "no_shrinking",
     "verdict_of",
@@ -60,6 +61,9 @@ _LEAST_WORDS = 3
 """Less is no issue: small models write numbers and single words."""
 _LEAST_SHARE_KEPT = 0.5
 
+_LEAST_SHARE_THAT_PARSES = 0.5
+"""A shorter beginning of rejected code is another program."""
+
 _LOOP_CHECK = "not caught in a loop"
 _LEAST_KEPT = 60
 """Prose that has less than this before it repeats itself says nothing."""
@@ -96,6 +100,14 @@ class Examined:
     def loops(self) -> bool:
         """Whether the model was caught in a loop."""
         return any(each.name == _LOOP_CHECK and not each.passed for each in self.checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """The part of rejected code that parses, and one sentence about the rest."""
+
+    artefact: Artefact
+    loss: str
 
 
 def examine(
@@ -147,21 +159,28 @@ def no_shrinking(revision: Artefact, before: Artefact) -> Check:
     return Check(name="nothing lost", passed=passed, detail=detail)
 
 
-def before_loop(looping: Examined, least_chars: int) -> Artefact | None:
-    """Return the code a model wrote before it was caught in a loop, None when it is no program.
+def beginning_of(rejected: Examined, least_chars: int) -> Beginning | None:
+    """Return what of rejected code can be used all the same, None when it is no program.
 
     Args:
-        looping: what it answered.
-        least_chars: that it must have.
+        rejected: an answer that loops, or breaks off, or does not parse to its end.
+        least_chars: that the beginning must have.
     """
-    made = looping.artefact
+    made = rejected.artefact
     parse = parser_of(made.language or _language_of_kind(made.kind))
     if parse is None or made.kind not in _CODE:
         return None
-    text = code_before_loop(made.text, parse)
+    if rejected.loops:
+        text = code_before_loop(made.text, parse)
+        loss = "The model began to repeat itself; what it wrote before that parses and is used."
+    else:
+        text = longest_beginning(made.text, parse)
+        least_chars = max(least_chars, int(len(made.text) * _LEAST_SHARE_THAT_PARSES))
+        lines = len((text or "").splitlines()), len(made.text.splitlines())
+        loss = f"{rejected.problem} Its first {lines[0]} of {lines[1]} lines parse and are used."
     if text is None or len(text) < least_chars:
         return None
-    return msgspec.structs.replace(made, text=text)
+    return Beginning(artefact=msgspec.structs.replace(made, text=text), loss=loss)
 
 
 def _language_of_kind(kind: ArtefactKind) -> str | None:

@@ -15,7 +15,7 @@ from ymera.core.errors import NoRoute, Unsupported, YmeraError
 from ymera.engine.trace import INTERNAL_ERROR, Clock
 from ymera.phases.budget import BudgetLedger
 from ymera.phases.calls import Ask, AskWithTools, Meter, PhaseAnswer
-from ymera.phases.checks import before_loop, examine, no_shrinking
+from ymera.phases.checks import beginning_of, examine, no_shrinking
 from ymera.phases.dag import uses
 from ymera.phases.prompt import build_prompt, language_of
 from ymera.phases.tries import Tries, prompt_tokens
@@ -232,8 +232,8 @@ def _take(
             work.losses += (f"Made without {', '.join(uses(phase))}: a try with them failed.",)
         return None
     rejected()
-    spare = before_loop(found, phase.output.min_chars) if found.loops else None
-    if work.salvages(spare):  # a second loop: further tries would cost much and end alike
+    work.spares(beginning_of(found, phase.output.min_chars))
+    if found.loops and work.settles_for_spare():  # further tries would cost much and end alike
         return None
     cut = answer.finish_reason is FinishReason.LENGTH
     quoted = "" if found.loops else answer.text  # a model that sees a loop goes on with it

@@ -6,8 +6,8 @@ Small models end that way often, large ones hardly ever.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
+from ymera.phases.parsers import Parser, longest_beginning
 from ymera.phases.types import ArtefactKind
 
 __all__ = ["code_before_loop", "loop_problem", "prose_without_loop"]
@@ -21,7 +21,6 @@ _LONGEST_LOOP_IN_CODE = 300
 _LEAST_LINES = 6
 _MOST_SAME_LINES = 0.5
 _LONG_LINE = 20
-_MOST_PARSES = 200
 
 
 def loop_problem(kind: ArtefactKind, text: str) -> str | None:
@@ -45,7 +44,7 @@ def prose_without_loop(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if _is_new(line, seen)).strip()
 
 
-def code_before_loop(text: str, parse: Callable[[str], str | None]) -> str | None:
+def code_before_loop(text: str, parse: Parser) -> str | None:
     """Return the longest beginning of `text` that has no repetition in it and parses.
 
     Args:
@@ -61,11 +60,7 @@ def code_before_loop(text: str, parse: Callable[[str], str | None]) -> str | Non
         if not _is_new(line, seen):
             break
         lines.append(line)
-    for length in range(len(lines), max(0, len(lines) - _MOST_PARSES), -1):
-        beginning = "\n".join(lines[:length]).rstrip()
-        if parse(beginning) is None:
-            return beginning
-    return None
+    return longest_beginning("\n".join(lines), parse)
 
 
 def _find(text: str, longest: int) -> re.Match[str] | None:

@@ -10,17 +10,33 @@ import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-__all__ = ["PARSED_LANGUAGES", "Parser", "parser_of"]
+__all__ = ["PARSED_LANGUAGES", "Parser", "longest_beginning", "parser_of"]
 
 Parser = Callable[[str], str | None]
 """Returns what is wrong, one sentence with the line where there is one; None when it parses."""
 
 _TOO_DEEP = "It is nested too deep to be read."
+_MOST_PARSES = 200
 
 
 def parser_of(language: str | None) -> Parser | None:
     """Return the parser of a language; None when there is none here."""
     return _PARSERS.get(language) if language else None
+
+
+def longest_beginning(text: str, parse: Parser) -> str | None:
+    """Return the longest beginning of `text`, in whole lines, that parses; None without one.
+
+    A beginning of SQL ends with a statement's end: without its last lines a DELETE means more.
+    """
+    lines = text.splitlines()
+    for length in range(len(lines), max(0, len(lines) - _MOST_PARSES), -1):
+        beginning = "\n".join(lines[:length]).rstrip()
+        if parse is _sql and not beginning.endswith(";"):
+            continue
+        if parse(beginning) is None:
+            return beginning
+    return None
 
 
 def _python(text: str) -> str | None:

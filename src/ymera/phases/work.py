@@ -9,7 +9,7 @@ from datetime import datetime
 from ymera.core.tool import ContextUse, ToolUse
 from ymera.engine.trace import Clock
 from ymera.phases.calls import Meter, PhaseAnswer
-from ymera.phases.checks import verdict_of
+from ymera.phases.checks import Beginning, verdict_of
 from ymera.phases.dag import uses
 from ymera.phases.types import Artefact, Check, PhaseOutcome, PhaseSpec, PhaseState, RunSpec
 
@@ -17,6 +17,9 @@ __all__ = ["INPUT_MISSING", "PhaseWork", "asks_for_nothing", "missing_input"]
 
 INPUT_MISSING = "input_missing"
 """Code of a phase that was skipped because something it needs was not made."""
+
+
+_LOOPS_ENOUGH = 2
 
 
 def missing_input(
@@ -66,7 +69,8 @@ class PhaseWork:
     artefact: Artefact | None = None
     losses: tuple[str, ...] = ()
     request_ids: tuple[str, ...] = ()
-    _spare: tuple[Artefact, PhaseAnswer] | None = None
+    _spare: tuple[Beginning, PhaseAnswer] | None = None
+    _loops: int = 0
     _answer: PhaseAnswer | None = None
     _reason: str = ""
     _checks: tuple[Check, ...] = ()
@@ -91,20 +95,28 @@ class PhaseWork:
         self.artefact = artefact
         self.losses += losses
 
-    def salvages(self, spare: Artefact | None) -> bool:
-        """Note what a looping answer had before its loop; return whether it is used now.
+    def spares(self, beginning: Beginning | None) -> None:
+        """Keep the longest beginning of the rejected answers, for when no whole one counts.
 
-        It is used at the second one, and by `fail` when no further try counts. What stands to be
-        revised is better than a beginning.
+        What stands to be revised is better than a beginning.
         """
-        if spare is None or self.standing is not None or self._answer is None:
+        if beginning is None or self.standing is not None or self._answer is None:
+            return
+        kept = self._spare[0].artefact.text if self._spare else ""
+        if len(beginning.artefact.text) > len(kept):
+            self._spare = beginning, self._answer
+
+    def settles_for_spare(self) -> bool:
+        """Note an answer caught in a loop; at the second, use the beginning that was kept.
+
+        Returns:
+            Whether one was used.
+        """
+        self._loops += 1
+        if self._loops < _LOOPS_ENOUGH or self._spare is None:
             return False
-        second = self._spare is not None
-        if self._spare is None or len(spare.text) > len(self._spare[0].text):
-            self._spare = spare, self._answer
-        if second:
-            self._use_spare()
-        return second
+        self._use_spare(self._spare)
+        return True
 
     def stands(self, why: str) -> None:
         """Take over the artefact that was to be revised, as it is, without asking a model.
@@ -121,7 +133,7 @@ class PhaseWork:
         """Note why no artefact counts; one that was to be revised stands all the same."""
         if self.standing is None:
             if self._spare is not None:
-                self._use_spare()
+                self._use_spare(self._spare)
             else:
                 self._error = (code, error)
             return
@@ -165,14 +177,11 @@ class PhaseWork:
             ended_at=self.clock.now(),
         )
 
-    def _use_spare(self) -> None:
-        if self._spare is None:
-            return
-        self.artefact, self._answer = self._spare
-        self._reason = self._answer.reason
-        detail = "The model began to repeat itself; what it wrote before that parses and is used."
-        self._checks = (Check(name="whole", passed=False, detail=detail, decides=False),)
-        self.losses += (detail,)
+    def _use_spare(self, spare: tuple[Beginning, PhaseAnswer]) -> None:
+        beginning, self._answer = spare
+        self.artefact, self._reason = beginning.artefact, self._answer.reason
+        self._checks = (Check(name="whole", passed=False, detail=beginning.loss, decides=False),)
+        self.losses += (beginning.loss,)
 
     def _take_over(self) -> None:
         if self.standing is not None:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.phases import BAD, CODE, GOOD, Cast, phase, run_of, text_of
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.phases.budget import BudgetLedger
+from ymera.phases.parsers import longest_beginning, parser_of
 from ymera.phases.types import ArtefactKind, Budget, OutputContract, PhaseOutcome, PhaseState
 from ymera.testing.scripted import ScriptedProvider
 
@@ -189,3 +190,35 @@ async def test_one_looping_answer_is_used_when_nothing_better_comes() -> None:
     outcome = (await cast.play(run_of(phase("code", output=CODE, retries=1))))["code"]
     assert outcome.state is PhaseState.DONE
     assert text_of(outcome).startswith("import json")
+
+
+FUNCTIONS = "\n\n".join(f"def f{n}(x):\n    return x + {n}" for n in range(9))
+CUT = f"```python\n{FUNCTIONS}\n\ndef g("
+
+
+@pytest.mark.proves("phases.retry")
+async def test_the_longest_beginning_that_parses_is_used_when_no_whole_answer_comes() -> None:
+    cast = one(BAD, CUT, BAD)
+    outcome = (await cast.play(run_of(phase("code", output=CODE, retries=2))))["code"]
+    assert outcome.state is PhaseState.DONE
+    assert text_of(outcome).endswith("return x + 8")
+    assert outcome.losses[-1] == (
+        "Not valid Python: line 28: '(' was never closed."
+        " Its first 26 of 28 lines parse and are used."
+    )
+    assert outcome.spend.calls == 3
+
+
+@pytest.mark.proves("phases.retry")
+async def test_less_than_half_of_an_answer_is_no_artefact() -> None:
+    broken = "```python\nx = 1\n" + "this is no code at all\n" * 5 + "```"
+    outcome = (await one(broken).play(run_of(phase("code", output=CODE, retries=0))))["code"]
+    assert (outcome.state, outcome.artefact) == (PhaseState.FAILED, None)
+
+
+def test_a_beginning_of_sql_ends_with_a_statement() -> None:
+    parse = parser_of("sql")
+    assert parse is not None
+    text = "SELECT 1;\nDELETE FROM users\nWHERE id = = 5"
+    assert longest_beginning(text, parse) == "SELECT 1;"
+    assert longest_beginning("DELETE FROM users\nWHERE id = = 5", parse) is None
