@@ -206,7 +206,6 @@ async def test_the_longest_beginning_that_parses_is_used_when_no_whole_answer_co
         "Not valid Python: line 28: '(' was never closed."
         " Its first 26 of 28 lines parse and are used."
     )
-    assert outcome.spend.calls == 3
 
 
 @pytest.mark.proves("phases.retry")
