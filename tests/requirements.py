@@ -155,6 +155,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("storage.round-trip", "part 1, build", "A stored request comes back with its facts, its plan in short and its attempts."),
     R("storage.batches", "part 1, build", "One thread writes records in batches, in order, to every writer."),
     R("storage.never-blocks", "house 3", "Emitting a record never waits; beyond the capacity records are dropped, counted and reported once."),
+    R("storage.tries-again", "own", "Records that could not be written are tried again before they count as lost; a disk that stays full slows nobody down."),
+    R("storage.slows-before-losing", "part 2, must show 6", "While records come faster than a disk takes them, new requests wait for it, for a bounded time."),
     R("storage.never-raises", "house 3", "A writer that fails is reported once and harms neither the request nor another writer."),
     R("storage.flush-at-exit", "own", "Records still held when the interpreter exits are written."),
     R("storage.private-text", "surface 4", "The text of a private request is never stored."),

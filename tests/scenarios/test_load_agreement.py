@@ -10,6 +10,7 @@ import asyncio
 import json
 import sqlite3
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from ymera.testing import Fault
 CALLERS = 64
 MAX_GROWTH_KB = 100_000
 SETTLED_WITHIN_S = 30
+STALLED_S = 30
 FAULTS = {"broken": Fault.BROKEN, "cut": Fault.CUT_MID_STREAM, "stalls": Fault.STALL}
 SCRIPTED = {
     "YMERA_LOCAL__ENABLED": "false",
@@ -77,6 +79,40 @@ def test_what_the_callers_saw_is_what_was_counted_stored_and_audited(
     _disk_agrees(data, first.heard | load.heard | last.heard)
     assert after["rss_kb"] - before["rss_kb"] < MAX_GROWTH_KB
     assert after["threads"] <= before["threads"] + 2
+
+
+@pytest.mark.full
+@pytest.mark.proves("storage.slows-before-losing", "storage.tries-again")
+def test_storage_that_stalls_for_half_a_minute_slows_callers_down_and_loses_nothing(
+    shaky: Hosted, tmp_path: Path
+) -> None:
+    data = tmp_path / "stalled"
+    with serving({**SCRIPTED, **_of(shaky), "YMERA_DATA_DIR": str(data)}) as server:
+        first = asyncio.run(run_load(server.url, callers=4, seconds=0.5, seed=1))
+        stalling = threading.Thread(target=_stall, args=(data / "records.sqlite3", server))
+        stalling.start()
+        load = asyncio.run(run_load(server.url, callers=CALLERS, seconds=STALLED_S + 2))
+        stalling.join()
+        _settled(server, at_least=len(first.heard) + len(load.heard))
+        assert server.stop() == 0
+        said = "".join(server.lines)
+
+    assert load.strange == []
+    assert "Requests wait" in said
+    assert "lost" not in said
+    assert "could not be written" not in said
+    _disk_agrees(data, first.heard | load.heard)
+
+
+def _stall(database: Path, server: RunningServer) -> None:
+    """Let nobody write until requests had to wait, or for as long as the load lasts."""
+    until = time.monotonic() + STALLED_S
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=STALLED_S)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        while time.monotonic() < until and "Requests wait" not in "".join(server.lines):
+            time.sleep(0.2)
+        time.sleep(2)
+        lock.execute("ROLLBACK")
 
 
 def _of(host: Hosted) -> dict[str, str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from ymera.core.access import LOCAL_OWNER, Principal
 from ymera.core.chat import ChatEvent, ChatRequest, Message, RequestHints, Role, TextPart
 from ymera.core.model import FreeTerms, Model
-from ymera.core.ports import Deadlines, OutputGuard
+from ymera.core.ports import Deadlines, OutputGuard, Throttle
 from ymera.core.record import RequestRecord
 from ymera.core.route import Candidate, Exclusion, RoutePlan, RoutePolicy
 from ymera.core.task import TaskComplexity, TaskProfile, TaskType
@@ -99,6 +99,7 @@ class Stage:
     exclusions: tuple[Exclusion, ...] = ()
     cache: ResponseCache | None = None
     output_guard: OutputGuard | None = None
+    throttle: Throttle | None = None
 
     def gateway(self) -> Gateway:
         """Return the gateway."""
@@ -114,6 +115,7 @@ class Stage:
             clock=self.time.clock(),
             cache=self.cache,
             output_guard=self.output_guard,
+            throttle=self.throttle,
             store_text=self.store_text,
         )
 

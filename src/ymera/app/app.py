@@ -301,6 +301,7 @@ class App:
             clock=self._clock,
             output_guard=self.securing.output_guard(settings),
             cache=_cache(settings, self._clock),
+            throttle=self._sink,
             store_text=settings.monitoring.store_prompts,
         )
 

@@ -26,6 +26,7 @@ __all__ = [
     "OutputScreen",
     "ProviderFactory",
     "RateLimiter",
+    "Throttle",
     "ToolGate",
     "ToolSource",
     "Transport",
@@ -204,3 +205,13 @@ class EventSink(Protocol):
 
     async def close(self) -> None:
         """Write out whatever is held."""
+
+
+class Throttle(Protocol):
+    """Slows new requests down while what earlier ones left behind piles up."""
+
+    def crowded(self) -> bool:
+        """Whether a new request should wait; asked for each one, so it costs next to nothing."""
+
+    async def thinned(self) -> None:
+        """Wait until there is room again, or for as long as is bearable."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
-from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter
+from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter, Throttle
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
 from ymera.engine.cache import ResponseCache, cache_key, whole
@@ -34,6 +34,7 @@ class Gateway:
         clock: wall and monotonic time.
         output_guard: looks at answers on their way out; None lets them pass as they are.
         cache: answers of earlier requests; None keeps none.
+        throttle: slows requests down where the sinks cannot keep up; None never does.
         store_text: whether records may hold prompt and answer.
     """
 
@@ -48,6 +49,7 @@ class Gateway:
         clock: Clock,
         output_guard: OutputGuard | None = None,
         cache: ResponseCache | None = None,
+        throttle: Throttle | None = None,
         store_text: bool = False,
     ) -> None:
         self._limiter = limiter
@@ -58,6 +60,7 @@ class Gateway:
         self._clock = clock
         self._output_guard = output_guard
         self._cache = cache
+        self._throttle = throttle
         self._store_text = store_text
 
     async def handle(
@@ -79,6 +82,8 @@ class Gateway:
             store_text=self._store_text,
         )
         try:
+            if self._throttle is not None and self._throttle.crowded():
+                await self._throttle.thinned()
             self._limiter.admit(principal)
             trace.request = request = self._pass_guards(request, trace)
             commitment = self._recall(trace) or await self._ask(trace)

@@ -67,6 +67,43 @@ async def test_a_plain_answer_leaves_one_record_without_text() -> None:
     assert record.id.startswith("req_")
 
 
+class Jam:
+    """A throttle that is crowded until it is cleared."""
+
+    def __init__(self) -> None:
+        self.cleared = asyncio.Event()
+
+    def crowded(self) -> bool:
+        return not self.cleared.is_set()
+
+    async def thinned(self) -> None:
+        await self.cleared.wait()
+
+
+@pytest.mark.proves("storage.slows-before-losing")
+async def test_a_request_begins_when_the_records_of_earlier_ones_are_written() -> None:
+    stage, jam = Stage({"a": says(HELLO)}), Jam()
+    stage.throttle = jam
+    asked = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0)
+    assert stage.providers["a"].requests == []
+    jam.cleared.set()
+    assert await asked == "Hello there"
+
+
+@pytest.mark.proves("storage.slows-before-losing", "engine.records")
+async def test_a_caller_who_leaves_while_waiting_is_recorded() -> None:
+    stage = Stage({"a": says(HELLO)})
+    stage.throttle = Jam()
+    asked = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await asyncio.sleep(0)
+    assert [each.error_code for each in stage.records.seen] == ["cancelled"]
+
+
 async def test_a_streamed_answer_leaves_the_same_record_with_its_time_to_first_token() -> None:
     time = FakeTime()
 

@@ -99,6 +99,60 @@ async def test_what_does_not_fit_is_dropped_counted_and_said_once(
     assert [entry.levelname for entry in caplog.records] == ["WARNING"]
 
 
+@pytest.mark.proves("storage.slows-before-losing")
+async def test_new_requests_wait_while_records_pile_up_and_go_on_when_they_are_written() -> None:
+    gate, collector = Gate(), Collector()
+    sink = BatchingSink([gate, collector], crowded_at=3, interval_s=0, patience_s=WAIT_S)
+    sink.emit(record("held"))
+    gate.entered.wait(WAIT_S)
+
+    emit_all(sink, "a", "b")
+    assert not sink.crowded()
+    sink.emit(record("c"))
+    assert sink.crowded()
+    waiting = [asyncio.create_task(sink.thinned()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+
+    gate.opened.set()
+    await asyncio.wait_for(asyncio.gather(*waiting), WAIT_S)
+    assert not sink.crowded()
+    await sink.close()
+    assert (collector.ids, sink.dropped) == (["held", "a", "b", "c"], 0)
+
+
+@pytest.mark.proves("storage.slows-before-losing")
+async def test_a_request_does_not_wait_forever_for_a_disk_that_stands_still() -> None:
+    gate = Gate()
+    sink = BatchingSink([gate], crowded_at=1, interval_s=0, patience_s=0.01)
+    sink.emit(record("held"))
+    gate.entered.wait(WAIT_S)
+    sink.emit(record("a"))
+
+    await asyncio.wait_for(sink.thinned(), WAIT_S)
+
+    assert sink.crowded()
+    gate.opened.set()
+    await sink.close()
+
+
+@pytest.mark.proves("storage.slows-before-losing")
+async def test_a_record_with_stored_text_counts_as_several() -> None:
+    gate = Gate()
+    sink = BatchingSink([gate], crowded_at=5, capacity=6, interval_s=0)
+    sink.emit(record("held"))
+    gate.entered.wait(WAIT_S)
+
+    sink.emit(record("a", prompt="x" * 1_900, answer="y" * 2_100))
+    assert sink.crowded()
+    emit_all(sink, "b", "lost")
+
+    gate.opened.set()
+    await sink.close()
+    assert sink.dropped == 1
+    assert not sink.crowded()
+
+
 @pytest.mark.proves("storage.never-raises")
 async def test_a_writer_that_fails_is_reported_once_and_harms_no_other(
     caplog: pytest.LogCaptureFixture,
@@ -107,7 +161,7 @@ async def test_a_writer_that_fails_is_reported_once_and_harms_no_other(
         raise MachineError("The disk is full.", hint="Free some space.")
 
     collector = Collector()
-    sink = BatchingSink([full, collector], max_batch=1, interval_s=0)
+    sink = BatchingSink([full, collector], max_batch=1, interval_s=0, retries_s=())
 
     emit_all(sink, "a", "b", "c")
     await sink.close()
@@ -119,6 +173,47 @@ async def test_a_writer_that_fails_is_reported_once_and_harms_no_other(
     ]
 
 
+@pytest.mark.proves("storage.tries-again")
+async def test_a_batch_that_could_not_be_written_is_tried_again_and_not_lost() -> None:
+    collector, fine = Collector(), Collector()
+    tries = iter([True, True, False])
+
+    def locked(records: Sequence[RequestRecord]) -> None:
+        if next(tries):
+            raise MachineError("The database is locked.")
+        collector(records)
+        wrote.set()
+
+    wrote = threading.Event()
+    sink = BatchingSink([locked, fine], interval_s=0, retries_s=(0, 0))
+    sink.emit(record("a"))
+    await asyncio.to_thread(wrote.wait, WAIT_S)
+    await sink.close()
+    assert (collector.ids, fine.ids, sink.failed) == (["a"], ["a"], 0)
+
+
+@pytest.mark.proves("storage.tries-again")
+async def test_a_writer_that_failed_every_try_gets_one_each_until_it_works() -> None:
+    tries = Collector()
+
+    def full(records: Sequence[RequestRecord]) -> None:
+        tries(records)
+        raise MachineError("The disk is full.")
+
+    lost = threading.Event()
+
+    def last(records: Sequence[RequestRecord]) -> None:
+        if records[0].id == "c":
+            lost.set()
+
+    sink = BatchingSink([full, last], max_batch=1, interval_s=0, retries_s=(0, 0))
+    emit_all(sink, "a", "b", "c")
+    await asyncio.to_thread(lost.wait, WAIT_S)
+    await sink.close()
+    assert tries.ids == ["a", "a", "a", "b", "c"]
+    assert sink.failed == 3
+
+
 async def test_a_writer_that_recovers_and_fails_again_is_reported_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -126,7 +221,7 @@ async def test_a_writer_that_recovers_and_fails_again_is_reported_again(
         if records[0].id == "x":
             raise ValueError("secret detail")
 
-    sink = BatchingSink([fails_on_x], max_batch=1, interval_s=0)
+    sink = BatchingSink([fails_on_x], max_batch=1, interval_s=0, retries_s=())
 
     emit_all(sink, "x", "fine", "x")
     await sink.close()
