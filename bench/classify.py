@@ -17,7 +17,12 @@ from importlib.resources import files
 
 import msgspec
 
-from ymera.core.chat import ChatRequest, Message, Role, TextPart
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.model import FreeTerms, HubFile, LocalWeights, Model
 from ymera.core.route import ExclusionReason
 from ymera.core.task import TaskComplexity

@@ -19,7 +19,14 @@ from typing import NamedTuple
 from platformdirs import user_data_path
 
 from ymera.catalog.load import load
-from ymera.core.chat import ChatRequest, Message, Role, Sampling, TextDelta, TextPart, UsageReport
+from ymera.core.answer import TextDelta, UsageReport
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    Sampling,
+    TextPart,
+)
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines
 from ymera.providers.local import LocalProvider

@@ -64,6 +64,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("core.task-types", "surface 1", "`TaskType` has exactly the fourteen documented values and `TaskComplexity` three."),
     # --- wire: the OpenAI chat dialect
     R("wire.openai-round-trip", "part 1, build", "A chat request, answer, stream event and error survive encode and decode."),
+    R("wire.verbatim", "part 3, build", "Same dialect in and out: the caller's fields pass as they were written while nothing of them was changed."),
     R("wire.unknown-fields", "house 3", "Fields we do not know reach the upstream unchanged."),
     R("wire.invalid-request", "part 1, bad input", "Malformed JSON or a wrong type is an invalid-request error that names the field."),
     R("wire.any-bytes", "house 6", "No sequence of bytes makes a decoder raise anything but our errors."),

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ymera.core.chat import TextDelta
+    from ymera.core.answer import TextDelta
     from ymera.core.errors import YmeraError
     from ymera.core.route import RoutePlan
     from ymera.core.task import TaskComplexity, TaskType
@@ -63,7 +63,7 @@ _HOME = {
     "SyncYmera": "ymera.facade.connect",
     "TaskComplexity": "ymera.core.task",
     "TaskType": "ymera.core.task",
-    "TextDelta": "ymera.core.chat",
+    "TextDelta": "ymera.core.answer",
     "Usage": "ymera.core.usage",
     "Ymera": "ymera.facade.connect",
     "YmeraError": "ymera.core.errors",

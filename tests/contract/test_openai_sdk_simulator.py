@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import openai
 import pytest
 
-from ymera.core.chat import ChatAnswer, ChatRequest, FinishReason, ToolCall
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import ChatRequest, ToolCall
 from ymera.core.usage import Usage
 from ymera.testing import Fault, Simulator
 from ymera.testing.scripted import useful_echo

@@ -19,7 +19,8 @@ from core_services.ai_mcp.multi_model_executor import get_multi_model_executor
 from tests.support.actors import CODE, capable, review, reviews
 from tests.support.hosted import Hosted, hosting, say
 from tests.support.scenario import records, set_environment
-from ymera.core.chat import ChatAnswer, ChatRequest, prompt_text
+from ymera.core.answer import ChatAnswer
+from ymera.core.chat import ChatRequest, prompt_text
 from ymera.core.errors import InvalidRequest, UnknownModel
 from ymera.facade.shared import forget_shared_app
 from ymera.phases.load import Agents

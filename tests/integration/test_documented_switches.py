@@ -21,7 +21,8 @@ from tests.support.secret_samples import SAMPLES
 from tests.support.server import SCRIPTED
 from ymera.app import App
 from ymera.config import load_settings
-from ymera.core.chat import ChatEvent, ChatRequest
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind, RateLimited, TooLong
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines

@@ -12,18 +12,20 @@ import msgspec
 import pytest
 
 from tests.support import local_model
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatAnswer,
     ChatEvent,
-    ChatRequest,
     Finish,
     FinishReason,
+    TextDelta,
+)
+from ymera.core.chat import (
+    ChatRequest,
     Message,
     ResponseFormat,
     Role,
     Sampling,
-    TextDelta,
     TextPart,
 )
 from ymera.core.errors import ProviderError, ProviderErrorKind

@@ -17,7 +17,14 @@ import pytest
 
 from tests.support import local_model
 from tests.support.weights import weights_of
-from ymera.core.chat import ChatRequest, Message, Role, Sampling, TextDelta, TextPart
+from ymera.core.answer import TextDelta
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    Sampling,
+    TextPart,
+)
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines

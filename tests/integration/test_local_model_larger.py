@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import local_model
-from ymera.core.chat import ChatRequest, Message, Role, TextDelta, TextPart
+from ymera.core.answer import TextDelta
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.ports import Deadlines
 from ymera.providers.local import LocalProvider
 from ymera.providers.local_settings import LocalSettings

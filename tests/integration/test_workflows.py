@@ -20,7 +20,8 @@ from tests.support.actors import capable
 from tests.support.hosted import Hosted, hosting
 from tests.support.scenario import records
 from tests.support.server import RunningServer, serving
-from ymera.core.chat import ChatAnswer, ChatRequest, prompt_text
+from ymera.core.answer import ChatAnswer
+from ymera.core.chat import ChatRequest, prompt_text
 
 pytestmark = pytest.mark.proves("document.workflows")
 

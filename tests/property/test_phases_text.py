@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.phases import phase, run_of
-from ymera.core.chat import FinishReason
+from ymera.core.answer import FinishReason
 from ymera.phases.checks import examine
 from ymera.phases.prompt import build_prompt
 from ymera.phases.toml_lines import TomlLines

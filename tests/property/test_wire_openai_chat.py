@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatAnswer,
     ChatEvent,
-    ChatRequest,
     FinishReason,
+)
+from ymera.core.chat import (
+    ChatRequest,
     ImagePart,
     Message,
     ResponseFormat,
@@ -118,7 +120,8 @@ def added_up(events: list[ChatEvent]) -> ChatAnswer:
 @pytest.mark.proves("wire.openai-round-trip")
 @given(requests)
 def test_a_request_keeps_its_meaning_through_encode_and_decode(request: ChatRequest) -> None:
-    assert decode_request(encode_request(request, request.model)) == request
+    decoded = decode_request(encode_request(request, request.model).body)
+    assert msgspec.structs.replace(decoded, verbatim=None) == request
 
 
 @pytest.mark.proves("wire.openai-round-trip", "wire.usage-once")

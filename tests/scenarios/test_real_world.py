@@ -29,7 +29,8 @@ from tests.support.scenario import (
     tables_of,
 )
 from tests.support.server import RunningServer, serving
-from ymera.core.chat import ChatAnswer, ChatRequest, prompt_text
+from ymera.core.answer import ChatAnswer
+from ymera.core.chat import ChatRequest, prompt_text
 from ymera.testing import Fault
 
 pytestmark = pytest.mark.proves("document.real-world")

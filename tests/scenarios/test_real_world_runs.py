@@ -23,7 +23,8 @@ from tests.support.hosted import hosting, say
 from tests.support.mcp_config import user_file
 from tests.support.scenario import records, run_python, set_environment
 from tests.support.server import serving
-from ymera.core.chat import ChatAnswer, ChatRequest, prompt_text
+from ymera.core.answer import ChatAnswer
+from ymera.core.chat import ChatRequest, prompt_text
 
 pytestmark = pytest.mark.proves("document.real-world")
 

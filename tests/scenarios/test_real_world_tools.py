@@ -19,7 +19,12 @@ from tests.support.command_line import run_process
 from tests.support.hosted import Hosted, hosting, say
 from tests.support.mcp_config import user_mcp_server
 from tests.support.scenario import records, set_environment, stored_context
-from ymera.core.chat import ChatAnswer, ChatRequest, FinishReason, Role, ToolCall
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import (
+    ChatRequest,
+    Role,
+    ToolCall,
+)
 
 pytestmark = pytest.mark.proves("document.real-world")
 

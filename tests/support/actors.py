@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 from tests.support.hosted import say
-from ymera.core.chat import ChatAnswer, ChatRequest
+from ymera.core.answer import ChatAnswer
+from ymera.core.chat import ChatRequest
 
 __all__ = ["CODE", "capable", "example_of", "review", "reviews"]
 

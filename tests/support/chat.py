@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ymera.core.chat import ChatRequest, Message, Role, TextPart
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.model import FreeTerms, Model
 
 __all__ = ["make_model", "make_request"]

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ymera.core.access import LOCAL_OWNER, Principal
-from ymera.core.chat import ChatEvent, ChatRequest, Message, RequestHints, Role, TextPart
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    RequestHints,
+    Role,
+    TextPart,
+)
 from ymera.core.model import FreeTerms, Model
 from ymera.core.ports import Deadlines, OutputGuard, Throttle
 from ymera.core.record import RequestRecord

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ymera.core.chat import ChatAnswer, ChatRequest, FinishReason
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import ChatRequest
 from ymera.core.usage import Usage
 from ymera.testing import Fault, Simulator
 

@@ -11,7 +11,8 @@ import msgspec
 
 from tests.support.engine import FakeTime, Stage, ask
 from ymera.core.access import LOCAL_OWNER, Principal
-from ymera.core.chat import ChatAnswer, ChatRequest, FinishReason, ToolCall
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import ChatRequest, ToolCall
 from ymera.core.errors import Forbidden
 from ymera.core.record import RequestRecord
 from ymera.core.route import RoutePlan

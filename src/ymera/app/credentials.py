@@ -15,7 +15,13 @@ from ymera.app.upstreams import Upstreams
 from ymera.catalog.catalog import Catalog
 from ymera.config.files import FileStamp, file_stamp
 from ymera.config.schema import Settings
-from ymera.core.chat import ChatRequest, Message, Role, Sampling, TextPart
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    Sampling,
+    TextPart,
+)
 from ymera.core.errors import MachineError, ProviderError, ProviderErrorKind, YmeraError
 from ymera.core.model import ModelKind, Provider
 from ymera.core.ports import ChatProvider

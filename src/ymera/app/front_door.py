@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ymera.core.access import Principal
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatEvent,
-    ChatRequest,
     Finish,
     FinishReason,
-    ImagePart,
     ReasoningDelta,
-    Role,
     TextDelta,
     UsageReport,
+)
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Role,
     prompt_text,
 )
 from ymera.core.errors import InvalidRequest, RunFailed, Unsupported

@@ -7,7 +7,14 @@ from collections.abc import Callable
 import msgspec
 
 from ymera.core.access import Principal
-from ymera.core.chat import AnswerBuilder, ChatRequest, Message, RequestHints, Role, TextPart
+from ymera.core.answer import AnswerBuilder
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    RequestHints,
+    Role,
+    TextPart,
+)
 from ymera.core.errors import YmeraError
 from ymera.core.model import Model
 from ymera.core.route import RoutePlan

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ymera.catalog.catalog import Catalog
 from ymera.config.schema import Settings
-from ymera.core.chat import ChatEvent, ChatRequest
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import MachineError
 from ymera.core.model import Model, Provider, ProviderKind
 from ymera.core.ports import ChatProvider, Deadlines, ProviderFactory, Transport

@@ -20,7 +20,8 @@ from ymera.catalog.entries import (
 )
 from ymera.catalog.free import FreeClass, free_terms
 from ymera.core.errors import CatalogError
-from ymera.core.model import Dialect, Model, Provider
+from ymera.core.model import Dialect, Endpoint, Model, Provider
+from ymera.wire.dialects import UPSTREAM_DIALECTS
 
 __all__ = ["broken", "decode_snapshot", "to_model", "to_provider"]
 
@@ -70,7 +71,26 @@ def to_provider(entry: ProviderEntry) -> Provider:
         trains_on_input=entry.privacy.trains,
         active=entry.status is ProviderStatus.ACTIVE,
         quirks=entry.quirks,
+        endpoints=tuple(_endpoints(entry)),
+        flags=frozenset(entry.flags),
     )
+
+
+def _endpoints(entry: ProviderEntry) -> Iterator[Endpoint]:
+    """Yield where each dialect is asked; of several native ones that share an address, each."""
+    for name in entry.wire:
+        own = name != Dialect.OPENAI_CHAT
+        base_url = entry.native_base_url if own else entry.base_url
+        if name not in UPSTREAM_DIALECTS or base_url is None:
+            continue
+        auth = entry.native_auth or entry.auth if own else entry.auth
+        yield Endpoint(
+            dialect=Dialect(name),
+            base_url=base_url,
+            auth_header=auth.header,
+            auth_format=auth.format,
+            headers=auth.extra,
+        )
 
 
 def to_model(entry: ModelEntry, provider: Provider, snapshot_date: datetime.date) -> Model:
@@ -103,6 +123,8 @@ def to_model(entry: ModelEntry, provider: Provider, snapshot_date: datetime.date
         trains_on_input=provider.trains_on_input,
         release_date=entry.release_date,
         weights=entry.weights,
+        flags=frozenset(entry.flags),
+        embedding_dims=entry.embedding_dims,
     )
 
 

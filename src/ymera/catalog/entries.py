@@ -14,13 +14,14 @@ import msgspec
 from msgspec import Meta
 
 from ymera.catalog.free import FreeClass
-from ymera.core.model import Limits, LocalWeights, ModelKind, ProviderKind
+from ymera.core.model import Limits, LocalWeights, ModelKind, ProviderKind, Quirk
 from ymera.core.usage import Price
 
 __all__ = [
     "Auth",
     "Conflict",
     "Evidence",
+    "Flag",
     "FreeEntry",
     "ModelEntry",
     "ModelStatus",
@@ -69,6 +70,13 @@ class Auth(_Row, frozen=True, kw_only=True):
     header: Text = "Authorization"
     format: Annotated[str, Meta(pattern=r"\{key\}")] = "Bearer {key}"
     extra: dict[str, str] = {}
+
+
+class Flag(_Row, frozen=True, kw_only=True):
+    """Why a quirk is set: one sentence, and source ids (none = seen by nobody we can name)."""
+
+    reason: Text
+    src: tuple[str, ...] = ()
 
 
 class PoolLimits(_Row, frozen=True, kw_only=True):
@@ -121,6 +129,7 @@ class ProviderEntry(_Row, frozen=True, kw_only=True):
         ratelimit_headers_confirmed: False when the source itself was not sure.
         usage_in_stream, error_shape: behaviour in words.
         quirks: one sentence each; `[unverified]` in front when no source backs it.
+        flags: what an encoder has to heed, each with its reason.
         card_required, phone_required, commercial_ok: terms of signing up; None = not known.
     """
 
@@ -150,6 +159,7 @@ class ProviderEntry(_Row, frozen=True, kw_only=True):
     usage_in_stream: str | None = None
     error_shape: str | None = None
     quirks: tuple[Text, ...] = ()
+    flags: dict[Quirk, Flag] = {}
     privacy: Privacy = Privacy()
     src: tuple[str, ...] = ()
 
@@ -227,6 +237,7 @@ class ModelEntry(_Row, frozen=True, kw_only=True):
     speed_tps: Annotated[float, Meta(gt=0)] | None = None
     release_date: str | None = None
     weights: LocalWeights | None = None
+    flags: dict[Quirk, Flag] = {}
     evidence: msgspec.Raw = msgspec.Raw(b"{}")
 
     @property

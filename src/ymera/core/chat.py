@@ -1,8 +1,6 @@
-"""A chat request, the events of its answer, and the answer they add up to.
+"""A chat request in no vendor's dialect, and how the caller wrote it.
 
-Every dialect decodes to and encodes from these types. A plain (not streamed) upstream answer is
-decoded to the same events as a streamed one, so that one reducer (`AnswerBuilder`) counts usage
-and joins tool calls for both.
+Every dialect decodes to and encodes from these types; what comes back is in `ymera.core.answer`.
 """
 
 from __future__ import annotations
@@ -12,33 +10,26 @@ from enum import StrEnum
 
 import msgspec
 
-from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.core.model import Dialect
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.core.tool import ContextUse, ToolUse
-from ymera.core.usage import Usage
 
 __all__ = [
-    "AnswerBuilder",
-    "ChatAnswer",
-    "ChatEvent",
     "ChatRequest",
-    "Finish",
-    "FinishReason",
     "ImagePart",
     "Message",
     "Part",
-    "ReasoningDelta",
+    "ReasoningPart",
     "RequestHints",
     "ResponseFormat",
     "Role",
     "Sampling",
-    "TextDelta",
     "TextPart",
     "ToolCall",
-    "ToolCallDelta",
     "ToolSpec",
-    "UsageReport",
+    "Verbatim",
     "prompt_text",
+    "verbatim_for",
 ]
 
 
@@ -64,25 +55,50 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image", kw_only=True):
     detail: str | None = None
 
 
-Part = TextPart | ImagePart
+class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning", kw_only=True):
+    """Reasoning of an earlier answer, sent back by the caller.
+
+    Attributes:
+        text: as far as it is visible; empty where the vendor hides it.
+        signature: what proves it to the vendor that wrote it; None without one.
+        dialect: whose signature that is; another dialect's upstream cannot read it.
+        redacted: whether the signature stands for reasoning nobody may read.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    dialect: Dialect | None = None
+    redacted: bool = False
+
+
+Part = TextPart | ImagePart | ReasoningPart
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call the model asks for; `arguments` is JSON text exactly as the model wrote it."""
+    """A call the model asks for; `arguments` is JSON text exactly as the model wrote it.
+
+    `signature` is what Gemini wants back with the call (its thought signature).
+    """
 
     id: str
     name: str
     arguments: str
+    signature: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn. `tool_call_id` is set on role tool, `tool_calls` on role assistant."""
+    """One turn. `tool_call_id` is set on role tool, `tool_calls` on role assistant.
+
+    On role tool `name` is the called tool's, where the caller's dialect says it, and `is_error`
+    whether the call failed.
+    """
 
     role: Role
     content: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    is_error: bool = False
 
     @property
     def text(self) -> str:
@@ -114,15 +130,21 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
         temperature: 0..2.
         top_p: 0..1.
         max_tokens: upper bound on generated tokens, at least 1.
+        top_k: draw from so many tokens at most, at least 1.
         stop: up to four strings that end the answer.
         seed: any integer.
+        reasoning_effort: the caller's word: none, minimal, low, medium, high, xhigh or max.
+        reasoning_tokens: most tokens to think with, where the caller's dialect counts them.
     """
 
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    reasoning_effort: str | None = None
+    reasoning_tokens: int | None = None
 
 
 class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +183,20 @@ class RequestHints(msgspec.Struct, frozen=True, kw_only=True):
     max_cost_usd: Decimal | None = None
 
 
+class Verbatim(msgspec.Struct, frozen=True, kw_only=True):
+    """The body a caller sent, so that an upstream of the same dialect gets it as it was written.
+
+    Attributes:
+        dialect: the caller's.
+        fields: the body's top-level fields, encoded as they came.
+        decoded: what they were decoded to; see `verbatim_for`.
+    """
+
+    dialect: Dialect
+    fields: dict[str, msgspec.Raw]
+    decoded: ChatRequest
+
+
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One chat request in no vendor's dialect.
 
@@ -176,6 +212,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         hints: task type and the like.
         extra: fields this version does not know, by name, kept as encoded JSON and passed
             through to upstreams of the same dialect.
+        parallel_tools: whether several tools may be called at once; None leaves it open.
+        verbatim: the body as it came; None where the request was made here.
     """
 
     model: str
@@ -188,152 +226,33 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     hints: RequestHints = RequestHints()
     extra: dict[str, msgspec.Raw] = {}
+    parallel_tools: bool | None = None
+    verbatim: Verbatim | None = None
 
 
-class FinishReason(StrEnum):
-    """Why the model stopped."""
-
-    STOP = "stop"
-    LENGTH = "length"
-    TOOL_CALLS = "tool_calls"
-    CONTENT_FILTER = "content_filter"
-
-
-class _Event(msgspec.Struct, frozen=True):
-    """What all events share: `str(event)` is what it adds to the answer's text."""
-
-    def __str__(self) -> str:
-        return ""
+_CARRIED_VERBATIM = (
+    "messages",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "sampling",
+    "extra",
+    "parallel_tools",
+)
 
 
-class TextDelta(_Event, frozen=True):
-    """Next piece of the answer's text."""
+def verbatim_for(request: ChatRequest, dialect: Dialect) -> dict[str, msgspec.Raw] | None:
+    """Return the caller's own fields when an upstream of `dialect` may be sent them, else None.
 
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class ReasoningDelta(_Event, frozen=True):
-    """Next piece of the model's visible reasoning."""
-
-    text: str
-
-
-class ToolCallDelta(_Event, frozen=True, kw_only=True):
-    """Next piece of a tool call; pieces of one call share `index`. `id` and `name` come once."""
-
-    index: int
-    id: str | None = None
-    name: str | None = None
-    arguments: str = ""
-
-
-class UsageReport(_Event, frozen=True):
-    """Token counts so far; a later report replaces an earlier one."""
-
-    usage: Usage
-
-
-class Finish(_Event, frozen=True):
-    """The model stopped. Usage may still follow; an answer without this event is broken."""
-
-    reason: FinishReason
-
-
-ChatEvent = TextDelta | ReasoningDelta | ToolCallDelta | UsageReport | Finish
-
-
-class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer. `usage` is None when the upstream reported none."""
-
-    text: str
-    finish_reason: FinishReason
-    reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    usage: Usage | None = None
-
-
-class AnswerBuilder:
-    """Adds up events to an answer; the only usage reducer, streamed or not.
-
-    Args:
-        keep_text: False counts characters and usage but keeps no text (for relays).
+    They may be sent only while what they were decoded to is the very same: a guard that redacted a
+    message, or a phase that bounded the answer, made another request of it.
     """
-
-    def __init__(self, *, keep_text: bool = True) -> None:
-        self.keep_text = keep_text
-        self.text_chars = 0
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: dict[int, list[ToolCallDelta]] = {}
-        self.usage: Usage | None = None
-        self.finish_reason: FinishReason | None = None
-
-    def add(self, event: ChatEvent) -> None:
-        """Take in the next event."""
-        match event:
-            case TextDelta():
-                self.text_chars += len(event.text)
-                if self.keep_text:
-                    self._text.append(event.text)
-            case ReasoningDelta():
-                if self.keep_text:
-                    self._reasoning.append(event.text)
-            case ToolCallDelta():
-                pieces = self._calls.setdefault(event.index, [])
-                if self.keep_text:
-                    pieces.append(event)
-            case UsageReport():
-                self.usage = event.usage
-            case Finish():
-                self.finish_reason = event.reason
-
-    @property
-    def text(self) -> str:
-        """The answer's text so far."""
-        return "".join(self._text)
-
-    @property
-    def is_empty(self) -> bool:
-        """True while there is neither text nor a tool call."""
-        return self.text_chars == 0 and not self._calls
-
-    def require_finish(self) -> FinishReason:
-        """Return why the model stopped.
-
-        Raises:
-            ProviderError: no `Finish` event came: the answer was cut.
-        """
-        if self.finish_reason is None:
-            raise ProviderError(
-                "The model's answer was cut before it was complete.",
-                kind=ProviderErrorKind.TRANSIENT,
-            )
-        return self.finish_reason
-
-    def build(self) -> ChatAnswer:
-        """Return the answer.
-
-        Raises:
-            ProviderError: no `Finish` event came: the answer was cut.
-        """
-        return ChatAnswer(
-            text=self.text,
-            finish_reason=self.require_finish(),
-            reasoning="".join(self._reasoning),
-            tool_calls=tuple(_join(index, self._calls[index]) for index in sorted(self._calls)),
-            usage=self.usage,
-        )
-
-
-def _join(index: int, pieces: list[ToolCallDelta]) -> ToolCall:
-    return ToolCall(
-        id=next((piece.id for piece in pieces if piece.id), f"call_{index}"),
-        name=next((piece.name for piece in pieces if piece.name), ""),
-        arguments="".join(piece.arguments for piece in pieces),
-    )
+    verbatim = request.verbatim
+    if verbatim is None or verbatim.dialect is not dialect:
+        return None
+    decoded = verbatim.decoded
+    same = all(getattr(request, name) is getattr(decoded, name) for name in _CARRIED_VERBATIM)
+    return verbatim.fields if same else None
 
 
 def prompt_text(request: ChatRequest) -> str:

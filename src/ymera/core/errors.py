@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ymera.core.quota import LimitSeen
     from ymera.core.route import Exclusion, RoutePlan
 
 __all__ = [
@@ -277,6 +278,7 @@ class ProviderError(YmeraError):
         status: HTTP status of the upstream answer; None when there was none.
         retry_after_s: seconds the upstream asked to wait; None when it did not say.
         hint: what to do next.
+        limits: what the failed answer says of the vendor's limits.
     """
 
     code = "provider_error"
@@ -292,9 +294,11 @@ class ProviderError(YmeraError):
         status: int | None = None,
         retry_after_s: float | None = None,
         hint: str | None = None,
+        limits: tuple[LimitSeen, ...] = (),
     ) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
+        self.limits = limits
         self.scope = scope
         self.http_status = _STATUS_BY_KIND.get(kind, self.http_status)
         self.retryable = kind not in _NOT_RETRYABLE

@@ -11,6 +11,7 @@ from ymera.core.usage import Price, Usage, cost_usd
 
 __all__ = [
     "Dialect",
+    "Endpoint",
     "FreeTerms",
     "HubFile",
     "Limits",
@@ -19,6 +20,7 @@ __all__ = [
     "ModelKind",
     "Provider",
     "ProviderKind",
+    "Quirk",
     "WeightsSource",
     "WheelMember",
     "WheelParts",
@@ -33,6 +35,35 @@ class Dialect(StrEnum):
     ANTHROPIC = "anthropic"
     GEMINI = "gemini"
     OLLAMA = "ollama"
+
+
+class Quirk(StrEnum):
+    """How a host or a model departs from its dialect; set in data rows, each with its reason."""
+
+    NO_SAMPLING = "no-sampling"
+    """Refuses temperature, top_p and top_k."""
+    NO_SEED = "no-seed"
+    """Refuses `seed`."""
+    NO_TOOL_CHOICE = "no-tool-choice"
+    """Ignores or refuses `tool_choice`."""
+    NO_PARALLEL_TOOL_CALLS = "no-parallel-tool-calls"
+    """Refuses `parallel_tool_calls`."""
+    NO_SIDE_FIELDS = "no-side-fields"
+    """Refuses `n`, `logit_bias`, `logprobs` and `user`."""
+    NO_STREAM_OPTIONS = "no-stream-options"
+    """Refuses `stream_options`."""
+    CONTENT_AS_TEXT = "content-as-text"
+    """Refuses null and lists of parts as a message's content."""
+    PLAIN_TOOL_SCHEMAS = "plain-tool-schemas"
+    """Refuses JSON Schema keywords beyond the plain ones in a tool's parameters."""
+    MAX_COMPLETION_TOKENS = "max-completion-tokens"
+    """Wants `max_completion_tokens` and refuses `max_tokens`."""
+    NEEDS_MAX_TOKENS = "needs-max-tokens"
+    """Cuts answers very short unless told how long they may be."""
+    THINK_TAGS = "think-tags"
+    """Writes its reasoning into the text, between <think> tags."""
+    COUNTS_FAILED = "counts-failed"
+    """Counts failed calls against its limits."""
 
 
 class ProviderKind(StrEnum):
@@ -168,6 +199,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         speed_tps: output tokens per second where a dated source says so.
         trains_on_input: whether free traffic may train models; None counts as "may".
         weights: set for embedded models only.
+        flags: what an encoder has to heed for this model, besides its provider's.
+        embedding_dims: length of its vectors; None for other kinds, or where it is not known.
     """
 
     id: str
@@ -189,10 +222,28 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     trains_on_input: bool | None = None
     release_date: str | None = None
     weights: LocalWeights | None = None
+    flags: frozenset[Quirk] = frozenset()
+    embedding_dims: int | None = None
 
     def cost_usd(self, usage: Usage | None) -> Decimal | None:
         """Return what a call costs: 0 on the free tier, else the list price; None = unknown."""
         return Decimal(0) if self.free.may_auto_route else cost_usd(usage, self.price)
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how a host is asked in one dialect.
+
+    Attributes:
+        base_url: what the dialect's paths are appended to; may hold placeholders, see `Provider`.
+        auth_header, auth_format: how the key is sent.
+        headers: what the dialect demands besides, such as `anthropic-version`.
+    """
+
+    dialect: Dialect
+    base_url: str
+    auth_header: str = "Authorization"
+    auth_format: str = "Bearer {key}"
+    headers: dict[str, str] = {}
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +260,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         keyless: works without a key (after the user's consent).
         free_class: the catalogue's class of free terms.
         active: False for retired or restricted hosts.
+        quirks: for people, one sentence each.
+        endpoints: one for each dialect that can be asked upstream, preferred first.
+        flags: what an encoder has to heed.
     """
 
     id: str
@@ -227,3 +281,5 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     trains_on_input: bool | None = None
     active: bool = True
     quirks: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    flags: frozenset[Quirk] = frozenset()

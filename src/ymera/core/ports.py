@@ -12,7 +12,8 @@ from typing import Protocol
 import msgspec
 
 from ymera.core.access import Principal
-from ymera.core.chat import ChatEvent, ChatRequest
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import ChatRequest
 from ymera.core.model import Model, Provider
 from ymera.core.record import RequestRecord
 from ymera.core.tool import ContextItem, Tool, ToolResult

@@ -19,7 +19,10 @@ NO_AGENT = "direct"
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream call. `error_code` is the `ProviderErrorKind` word, None on success."""
+    """One upstream call. `error_code` is the `ProviderErrorKind` word, None on success.
+
+    `losses` are sentences: what of the request the upstream could not be told.
+    """
 
     model_id: str
     provider: str
@@ -27,6 +30,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float
     error_code: str | None = None
     error: str | None = None
+    losses: tuple[str, ...] = ()
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

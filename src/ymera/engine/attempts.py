@@ -11,15 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatEvent,
-    ChatRequest,
     FinishReason,
+    LimitsSeen,
     ReasoningDelta,
+    RequestAdapted,
     TextDelta,
     ToolCallDelta,
 )
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import (
     CatalogError,
     ConfigError,
@@ -118,7 +120,11 @@ class Attempts:
             except BaseException as error:
                 trace.attempted(model, started_s, at, error)
                 raise
-            trace.attempted(model, started_s, at, None)
+            losses = tuple(
+                each for event in head if isinstance(event, RequestAdapted) for each in event.losses
+            )
+            head = tuple(each for each in head if not isinstance(each, RequestAdapted | LimitsSeen))
+            trace.attempted(model, started_s, at, None, losses)
             trace.model = model
             return Commitment(head=head, rest=events, resources=resources.pop_all())
         raise AssertionError("unreachable: the stack swallows nothing")

@@ -12,16 +12,16 @@ from hashlib import blake2b
 import msgspec
 
 from ymera.core.access import Principal
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
     ChatEvent,
-    ChatRequest,
     Finish,
     FinishReason,
     ReasoningDelta,
     TextDelta,
     UsageReport,
 )
+from ymera.core.chat import ChatRequest
 from ymera.core.model import Model
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Commitment

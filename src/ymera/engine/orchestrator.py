@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
+from ymera.core.answer import ChatEvent
 from ymera.core.chat import (
-    ChatEvent,
     ChatRequest,
     Message,
     RequestHints,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from ymera.core.chat import ChatEvent, ReasoningDelta, TextDelta
+from ymera.core.answer import (
+    ChatEvent,
+    ReasoningDelta,
+    TextDelta,
+)
 from ymera.core.ports import OutputGuard, OutputScreen
 
 __all__ = ["screened"]

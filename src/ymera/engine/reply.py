@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, Finish, FinishReason
+from ymera.core.answer import (
+    AnswerBuilder,
+    ChatAnswer,
+    ChatEvent,
+    Finish,
+    FinishReason,
+)
 from ymera.core.errors import YmeraError
 from ymera.core.ports import OutputGuard
 from ymera.engine.attempts import Commitment

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from ymera.core.answer import ChatAnswer
 from ymera.core.chat import (
-    ChatAnswer,
     ChatRequest,
     Message,
     ResponseFormat,

@@ -12,8 +12,8 @@ from decimal import Decimal
 import msgspec
 
 from ymera.core.access import Principal
+from ymera.core.answer import ChatAnswer
 from ymera.core.chat import (
-    ChatAnswer,
     ChatRequest,
     Message,
     Role,

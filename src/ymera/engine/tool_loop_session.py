@@ -8,7 +8,13 @@ from decimal import Decimal
 import msgspec
 
 from ymera.core.access import Principal
-from ymera.core.chat import ChatAnswer, ChatRequest, Message, Role, TextPart
+from ymera.core.answer import ChatAnswer
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.tool import ContextItem, ContextUse, Tool, ToolResult, ToolUse
 from ymera.core.usage import Usage
 from ymera.engine.door import Door

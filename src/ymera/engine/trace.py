@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from ymera.core.access import Principal
-from ymera.core.chat import AnswerBuilder, ChatEvent, ChatRequest, prompt_text
+from ymera.core.answer import AnswerBuilder, ChatEvent
+from ymera.core.chat import ChatRequest, prompt_text
 from ymera.core.errors import ProviderError, YmeraError
 from ymera.core.model import Model
 from ymera.core.record import Attempt, RequestRecord
@@ -112,7 +113,12 @@ class RequestTrace:
             self.overhead_s = self.elapsed_s()
 
     def attempted(
-        self, model: Model, started_s: float, at: datetime, error: BaseException | None
+        self,
+        model: Model,
+        started_s: float,
+        at: datetime,
+        error: BaseException | None,
+        losses: tuple[str, ...] = (),
     ) -> None:
         """Note one upstream call: failed with `error`, or answering.
 
@@ -121,6 +127,7 @@ class RequestTrace:
             started_s: monotonic time it began.
             at: wall time it began.
             error: what ended it; None when it answers.
+            losses: what of the request it could not be told.
         """
         self.attempts.append(
             Attempt(
@@ -130,6 +137,7 @@ class RequestTrace:
                 latency_s=self.clock.monotonic() - started_s,
                 error_code=error.kind if isinstance(error, ProviderError) else error_code(error),
                 error=error.message if isinstance(error, YmeraError) else None,
+                losses=losses,
             )
         )
 

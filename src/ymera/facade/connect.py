@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from ymera.app import App
-from ymera.core.chat import ChatEvent, Message
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import Message
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.engine.orchestrator import AIRequest, AIResponse

@@ -9,7 +9,8 @@ from typing import Protocol
 import msgspec
 
 from ymera.core.access import Principal
-from ymera.core.chat import ChatRequest, FinishReason
+from ymera.core.answer import FinishReason
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, ProviderError, YmeraError
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.core.tool import ContextUse, ToolUse

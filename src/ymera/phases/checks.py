@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ymera.core.chat import FinishReason
+from ymera.core.answer import FinishReason
 from ymera.phases.extract import Extract, extract
 from ymera.phases.loops import code_before_loop, loop_problem, prose_without_loop
 from ymera.phases.parsers import longest_beginning, parser_of

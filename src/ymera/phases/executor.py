@@ -10,7 +10,8 @@ from functools import partial
 
 import msgspec
 
-from ymera.core.chat import ChatRequest, FinishReason
+from ymera.core.answer import FinishReason
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, Unsupported, YmeraError
 from ymera.engine.trace import INTERNAL_ERROR, Clock
 from ymera.phases.budget import BudgetLedger

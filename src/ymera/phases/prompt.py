@@ -15,7 +15,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ymera.core.chat import Message, Role, TextPart
+from ymera.core.chat import (
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.errors import ConfigError
 from ymera.phases.dag import uses
 from ymera.phases.templates import template

@@ -12,7 +12,8 @@ from ymera.core.model import Dialect, Provider, ProviderKind
 from ymera.core.ports import Transport
 from ymera.core.route import ExclusionReason
 from ymera.core.secret import Secret
-from ymera.providers.openai_chat import OpenAIChatProvider
+from ymera.providers.hosted import HostedProvider
+from ymera.wire.dialects import upstream_dialect
 
 __all__ = ["Host", "connect_host", "resolve_host", "why_not_callable"]
 
@@ -90,7 +91,7 @@ def why_not_callable(
 
 def connect_host(
     provider: Provider, environ: Mapping[str, str], transport: Transport
-) -> OpenAIChatProvider:
+) -> HostedProvider:
     """Return the client of `provider`, which is known to be callable.
 
     Raises:
@@ -99,7 +100,14 @@ def connect_host(
     host = resolve_host(provider, environ, consent=True)
     if not isinstance(host, Host):
         raise ConfigError(host[1], hint="`ymera models list --all` says what each host needs.")
-    return OpenAIChatProvider(host.provider_id, host.base_url, host.headers(), transport)
+    return HostedProvider(
+        host.provider_id,
+        upstream_dialect(Dialect.OPENAI_CHAT),
+        host.base_url,
+        host.headers(),
+        transport,
+        flags=provider.flags,
+    )
 
 
 def _without_key(provider: Provider, *, consent: bool) -> tuple[ExclusionReason, str] | None:

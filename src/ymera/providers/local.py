@@ -11,7 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from ymera.core.chat import ChatEvent, ChatRequest, ImagePart, Sampling
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Sampling,
+)
 from ymera.core.errors import (
     CatalogError,
     MachineError,
@@ -21,11 +26,12 @@ from ymera.core.errors import (
 )
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines, Transport
+from ymera.providers.hosted import HostedProvider
 from ymera.providers.local_process import LocalProcess
 from ymera.providers.local_settings import LocalSettings
 from ymera.providers.local_supervisor import LocalSupervisor
-from ymera.providers.openai_chat import OpenAIChatProvider
 from ymera.providers.pull import is_pulled, model_path
+from ymera.wire import openai_chat
 
 __all__ = ["LocalProvider", "is_runnable"]
 
@@ -93,8 +99,12 @@ class LocalProvider:
         lent = self._supervisor.lend(path, window_tokens=model.context_window)
         async with lent as process:
             headers = {"authorization": f"Bearer {process.key}"}
-            upstream = OpenAIChatProvider(
-                self.provider_id, process.base_url, headers, self._transport
+            upstream = HostedProvider(
+                self.provider_id,
+                openai_chat.UPSTREAM,
+                process.base_url,
+                headers,
+                self._transport,
             )
             events = upstream.stream(bounded, model, self._deadlines())
             try:

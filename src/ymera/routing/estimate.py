@@ -19,7 +19,12 @@ import math
 
 import msgspec
 
-from ymera.core.chat import ChatRequest, ImagePart, Message, TextPart
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Message,
+    TextPart,
+)
 from ymera.core.task import TaskComplexity, TaskType
 
 __all__ = ["default_output_tokens", "input_tokens", "text_tokens"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ymera.core.chat import ChatRequest, ImagePart, prompt_text
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    prompt_text,
+)
 from ymera.core.task import Needs, TaskComplexity, TaskProfile, TaskType
 from ymera.routing.classify import TaskClassifier
 from ymera.routing.complexity import infer_complexity

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from ymera.app import App
 from ymera.core.errors import YmeraError
-from ymera.server.chat_completions import ChatCompletions
-from ymera.server.http import REQUEST_ID, Handler, Message, Receive, Scope, Send, respond_error
+from ymera.server.chat_route import ChatRoute
+from ymera.server.http import REQUEST_ID, Message, Receive, Scope, Send, respond_error
 from ymera.server.origin import OriginPolicy
 from ymera.server.pages import pages
+from ymera.wire import openai_chat
+from ymera.wire.codec import CallerDialect
 
 __all__ = ["Server"]
+
+_FALLBACK = openai_chat.CALLER
+"""Whose words an error is told in where no route says which dialect is spoken."""
+
+_CHAT_ROUTES: Mapping[str, CallerDialect] = {
+    "/v1/chat/completions": openai_chat.CALLER,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -21,10 +31,11 @@ class Server:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._hot: dict[tuple[str, str], Handler] = {
-            ("POST", "/v1/chat/completions"): ChatCompletions(
-                app.front_door, lambda: app.settings.server.max_body_bytes
-            ),
+        self._hot = {
+            ("POST", path): ChatRoute(
+                dialect, app.front_door, lambda: app.settings.server.max_body_bytes
+            )
+            for path, dialect in _CHAT_ROUTES.items()
         }
         self._pages = pages(app, self._hot)
         self._origins_for: object = None
@@ -35,6 +46,7 @@ class Server:
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
             return
+        chat = self._hot.get((scope["method"], scope["path"]))
         started = False
 
         async def watched_send(message: Message) -> None:
@@ -44,13 +56,12 @@ class Server:
 
         try:
             self._origin_policy().check(scope["method"], scope["headers"])
-            handler = self._hot.get((scope["method"], scope["path"]), self._pages)
-            await handler(scope, receive, watched_send)
+            await (chat or self._pages)(scope, receive, watched_send)
         except Exception as error:  # outermost handler: every failure is answered in the dialect
             told = _told(error, scope)
             if started:
                 raise  # too late to answer: uvicorn cuts the connection
-            await respond_error(send, told)
+            await respond_error(send, told, (chat.dialect if chat else _FALLBACK).encode_error)
 
     def _origin_policy(self) -> OriginPolicy:
         settings = self._app.settings.server

@@ -93,12 +93,16 @@ async def respond(
     await send({"type": "http.response.body", "body": body})
 
 
-async def respond_error(send: Send, error: YmeraError) -> None:
-    """Send an error in the OpenAI dialect with its status, request id and waiting time."""
+async def respond_error(
+    send: Send,
+    error: YmeraError,
+    encode: Callable[[YmeraError], bytes] = openai_chat.encode_error,
+) -> None:
+    """Send an error in a dialect, with its status, request id and waiting time."""
     headers: list[Header] = []
     if error.request_id:
         headers.append((b"x-request-id", error.request_id.encode()))
     wait_s: float | None = getattr(error, "retry_after_s", None)
     if wait_s is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))
-    await respond(send, error.http_status, openai_chat.encode_error(error), headers)
+    await respond(send, error.http_status, encode(error), headers)

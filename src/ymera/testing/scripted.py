@@ -8,18 +8,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 
 import msgspec
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
     ChatEvent,
-    ChatRequest,
     Finish,
     FinishReason,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
     UsageReport,
-    prompt_text,
 )
+from ymera.core.chat import ChatRequest, prompt_text
 from ymera.core.errors import ProviderError
 from ymera.core.model import Model, Provider
 from ymera.core.ports import Deadlines

@@ -12,7 +12,12 @@ from typing import Self
 
 import msgspec
 
-from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatRequest, UsageReport
+from ymera.core.answer import (
+    AnswerBuilder,
+    ChatAnswer,
+    UsageReport,
+)
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.testing.faults import Fault, FaultAnswer, answer_for
 from ymera.testing.scripted import events_of, useful_echo

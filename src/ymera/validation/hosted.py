@@ -9,7 +9,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cache
 
 from ymera.catalog.load import load as load_catalog
-from ymera.core.chat import ChatAnswer, ChatEvent, ChatRequest, FinishReason
+from ymera.core.answer import (
+    ChatAnswer,
+    ChatEvent,
+    FinishReason,
+)
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.model import Model
 from ymera.core.ports import Deadlines

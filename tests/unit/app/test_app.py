@@ -14,7 +14,8 @@ from tests.support.engine import ask
 from tests.support.server import SCRIPTED
 from ymera.app import App
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
-from ymera.core.chat import RequestHints, TextDelta
+from ymera.core.answer import TextDelta
+from ymera.core.chat import RequestHints
 from ymera.core.errors import ConfigError, InvalidRequest, RateLimited, TooLong
 from ymera.core.route import ExclusionReason
 from ymera.engine.orchestrator import AIRequest

@@ -14,16 +14,18 @@ from tests.support.server import SCRIPTED
 from ymera.app import App
 from ymera.app.front_door import parameters_of, task_of
 from ymera.core.access import LOCAL_OWNER
-from ymera.core.chat import (
-    ChatRequest,
+from ymera.core.answer import (
     Finish,
     FinishReason,
+    ReasoningDelta,
+    TextDelta,
+)
+from ymera.core.chat import (
+    ChatRequest,
     ImagePart,
     Message,
-    ReasoningDelta,
     Role,
     Sampling,
-    TextDelta,
     TextPart,
 )
 from ymera.core.errors import InvalidRequest, UnknownModel, Unsupported

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatAnswer,
     Finish,
     FinishReason,
     ReasoningDelta,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     UsageReport,
 )
+from ymera.core.chat import ToolCall
 from ymera.core.errors import ProviderError
 from ymera.core.usage import Price, Usage, cost_usd
 

@@ -8,7 +8,12 @@ import pytest
 
 from tests.support.engine import Stage, ask
 from ymera.core.access import LOCAL_OWNER
-from ymera.core.chat import ChatAnswer, Finish, FinishReason, TextDelta
+from ymera.core.answer import (
+    ChatAnswer,
+    Finish,
+    FinishReason,
+    TextDelta,
+)
 from ymera.core.errors import (
     ConfigError,
     MachineError,

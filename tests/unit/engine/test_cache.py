@@ -10,16 +10,18 @@ import pytest
 
 from tests.support.engine import FakeTime, Stage, ask, model
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
-    ChatRequest,
     Finish,
     FinishReason,
+    UsageReport,
+)
+from ymera.core.chat import (
+    ChatRequest,
     RequestHints,
     Sampling,
     ToolCall,
     ToolSpec,
-    UsageReport,
 )
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.usage import Usage

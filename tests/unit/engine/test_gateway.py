@@ -9,14 +9,14 @@ import pytest
 
 from tests.support.engine import START, FakeTime, Stage, ask, model
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
     Finish,
     FinishReason,
-    RequestHints,
     TextDelta,
     UsageReport,
 )
+from ymera.core.chat import RequestHints
 from ymera.core.errors import (
     InvalidRequest,
     NoRoute,

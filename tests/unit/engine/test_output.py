@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.engine import FakeTime, Stage, ask
 from ymera.core.access import LOCAL_OWNER
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
     ChatEvent,
     Finish,

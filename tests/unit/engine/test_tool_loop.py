@@ -8,10 +8,9 @@ import pytest
 from tests.support.engine import FakeTime, Stage, ask
 from tests.support.tool_loop import BIRDS, QUESTION, Facts, Gate, calls, play, says
 from ymera.core.access import LOCAL_OWNER, Principal, PrincipalKind
+from ymera.core.answer import ChatAnswer, FinishReason
 from ymera.core.chat import (
-    ChatAnswer,
     ChatRequest,
-    FinishReason,
     Message,
     RequestHints,
     ResponseFormat,

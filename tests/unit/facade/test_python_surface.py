@@ -19,7 +19,7 @@ import core_services.ai_mcp.config.ai_config as document_config
 import ymera
 from tests.support.server import SCRIPTED
 from ymera.app import App
-from ymera.core.chat import UsageReport
+from ymera.core.answer import UsageReport
 from ymera.core.errors import InvalidRequest, NoRoute, UnknownModel
 from ymera.facade import ai_config, ai_orchestrator
 from ymera.facade.connect import AskOptions, SyncYmera, Ymera

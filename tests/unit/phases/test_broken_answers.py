@@ -8,7 +8,13 @@ import pytest
 
 from tests.support.phases import BAD, CODE, GOOD, Cast, phase, run_of
 from ymera.app.phase_calls import PhaseCalls
-from ymera.core.chat import ChatAnswer, ChatRequest, FinishReason, Message, Role, TextPart
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.errors import NoRoute, ProviderError, ProviderErrorKind
 from ymera.phases.budget import BudgetLedger
 from ymera.phases.calls import Meter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.phases import phase
-from ymera.core.chat import FinishReason
+from ymera.core.answer import FinishReason
 from ymera.phases.checks import examine, no_shrinking, verdict_of
 from ymera.phases.extract import extract
 from ymera.phases.parsers import PARSED_LANGUAGES, parser_of

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.phases import BAD, CODE, GOOD, Cast, phase, run_of, states, text_of
 from ymera.core.access import Principal, PrincipalKind
-from ymera.core.chat import ChatAnswer, ChatRequest, FinishReason
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.core.tool import ToolUse

@@ -15,7 +15,8 @@ from ymera.app.tooling import Tooling
 from ymera.config.paths import DataPaths
 from ymera.config.schema import Settings
 from ymera.core.access import Principal
-from ymera.core.chat import ChatAnswer, FinishReason, ToolCall
+from ymera.core.answer import ChatAnswer, FinishReason
+from ymera.core.chat import ToolCall
 from ymera.core.tool import Tool
 from ymera.core.usage import Usage
 from ymera.phases.types import Budget, PhaseOutcome, PhaseState

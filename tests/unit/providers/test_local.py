@@ -12,11 +12,13 @@ import pytest
 
 from tests.support.local_process import FakeProcess
 from tests.support.weights import CONTENT, weights_of
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatAnswer,
-    ChatRequest,
     FinishReason,
+)
+from ymera.core.chat import (
+    ChatRequest,
     ImagePart,
     Message,
     Role,

@@ -9,7 +9,12 @@ import pytest
 
 from tests.support.chat import make_request
 from tests.unit.security.sql_corpus import ATTACKS, BENIGN, halves
-from ymera.core.chat import ChatRequest, Message, Role, TextPart
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.security.channels import Action, Channel, judge
 from ymera.security.guards.injection import PromptGuard, remove_injections, risk, scan
 from ymera.security.rules import injection_rules

@@ -11,7 +11,12 @@ import pytest
 from tests.support.asgi import JSON_HEADERS, Answer, Client
 from tests.support.server import SCRIPTED
 from ymera.app import App
-from ymera.core.chat import ChatAnswer, ChatEvent, FinishReason, TextDelta
+from ymera.core.answer import (
+    ChatAnswer,
+    ChatEvent,
+    FinishReason,
+    TextDelta,
+)
 from ymera.core.errors import MachineError, ProviderError, ProviderErrorKind
 from ymera.engine.reply import Reply
 from ymera.server.asgi import Server

@@ -8,19 +8,21 @@ import msgspec
 import pytest
 
 from tests.support.chat import make_model, make_request
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatAnswer,
     ChatEvent,
-    ChatRequest,
     Finish,
     FinishReason,
     ReasoningDelta,
-    ResponseFormat,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     UsageReport,
+)
+from ymera.core.chat import (
+    ChatRequest,
+    ResponseFormat,
+    ToolCall,
 )
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.model import Dialect, Model, Provider, ProviderKind

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ymera.catalog.load import load
+from ymera.core.answer import AnswerBuilder, ChatAnswer
 from ymera.core.chat import (
-    AnswerBuilder,
-    ChatAnswer,
     ChatRequest,
     Message,
     RequestHints,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     AnswerBuilder,
     ChatAnswer,
     ChatEvent,
@@ -12,10 +12,10 @@ from ymera.core.chat import (
     FinishReason,
     ReasoningDelta,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     UsageReport,
 )
+from ymera.core.chat import ToolCall
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.usage import Usage
 from ymera.wire.openai_chat import StreamDecoder, decode_answer

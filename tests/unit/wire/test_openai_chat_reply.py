@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
     ChatEvent,
     Finish,
     FinishReason,
     ReasoningDelta,
     TextDelta,
-    ToolCall,
     ToolCallDelta,
     UsageReport,
 )
+from ymera.core.chat import ToolCall
 from ymera.core.errors import (
     BudgetExceeded,
     Forbidden,

@@ -9,6 +9,7 @@ from ymera.core.chat import (
     ChatRequest,
     ImagePart,
     Message,
+    ReasoningPart,
     ResponseFormat,
     Role,
     Sampling,
@@ -81,7 +82,8 @@ EVERYTHING: dict[str, object] = {
 
 @pytest.mark.proves("wire.openai-round-trip")
 def test_every_field_of_a_request_is_understood() -> None:
-    assert decode_request(json.dumps(EVERYTHING).encode()) == ChatRequest(
+    decoded = decode_request(json.dumps(EVERYTHING).encode())
+    assert msgspec.structs.replace(decoded, verbatim=None) == ChatRequest(
         model="auto",
         messages=(
             Message(role=Role.SYSTEM, content=(TextPart("be brief"),)),
@@ -128,7 +130,7 @@ def test_an_encoded_request_is_what_an_upstream_expects() -> None:
         stream=True,
     )
 
-    assert json.loads(encode_request(request, "vendor/m-1")) == {
+    assert json.loads(encode_request(request, "vendor/m-1").body) == {
         "model": "vendor/m-1",
         "messages": [
             {
@@ -159,11 +161,37 @@ def test_an_encoded_request_is_what_an_upstream_expects() -> None:
     }
 
 
+@pytest.mark.proves("wire.verbatim")
+def test_what_a_caller_wrote_reaches_an_upstream_of_the_same_dialect_as_it_stands() -> None:
+    sent = b'{"model":"m","messages":[{"role":"user","content":"hi","cache_control":{"a":1}}]}'
+    asked = json.loads(encode_request(decode_request(sent), "u").body)
+    assert asked["messages"] == [{"role": "user", "content": "hi", "cache_control": {"a": 1}}]
+
+
+@pytest.mark.proves("wire.verbatim")
+def test_a_changed_request_is_written_anew() -> None:
+    request = decode_request(b'{"model":"m","messages":[{"role":"user","content":"my secret"}]}')
+    redacted = (Message(role=Role.USER, content=(TextPart("***"),)),)
+    changed = msgspec.structs.replace(request, messages=redacted)
+    assert json.loads(encode_request(changed, "u").body)["messages"] == [
+        {"role": "user", "content": "***"}
+    ]
+
+
+@pytest.mark.proves("wire.verbatim")
+def test_reasoning_of_earlier_answers_is_left_out_and_the_loss_is_said() -> None:
+    spoken = (ReasoningPart(text="hm"), TextPart("yes"))
+    request = ChatRequest(model="m", messages=(Message(role=Role.ASSISTANT, content=spoken),))
+    encoded = encode_request(request, "u")
+    assert json.loads(encoded.body)["messages"] == [{"role": "assistant", "content": "yes"}]
+    assert encoded.losses == ("Reasoning of 1 earlier answers was left out.",)
+
+
 @pytest.mark.proves("wire.unknown-fields")
 def test_fields_nobody_knows_reach_the_upstream_as_they_were_written() -> None:
     request = decode_request(b'{"model":"m","messages":[{"role":"user"}],"top_k":4.0e1}')
 
-    assert b'"top_k":4.0e1' in encode_request(request, "u")
+    assert b'"top_k":4.0e1' in encode_request(request, "u").body
 
 
 @pytest.mark.proves("wire.owner-decides")
@@ -173,20 +201,20 @@ def test_fields_nobody_knows_reach_the_upstream_as_they_were_written() -> None:
 def test_a_caller_cannot_make_the_upstream_use_another_model_or_buy_extras(field: str) -> None:
     request = decode_request(body(**{field: ["other"]}))
 
-    assert field not in json.loads(encode_request(request, "u"))
+    assert field not in json.loads(encode_request(request, "u").body)
 
 
 def test_an_extra_field_never_replaces_one_of_ours() -> None:
     request = msgspec.structs.replace(decode_request(body()), extra={"model": raw("other")})
 
-    assert json.loads(encode_request(request, "u"))["model"] == "u"
+    assert json.loads(encode_request(request, "u").body)["model"] == "u"
 
 
 @pytest.mark.parametrize("choice", ["auto", "none", "required"])
 def test_a_tool_choice_by_word_is_kept(choice: str) -> None:
     request = decode_request(body(tool_choice=choice))
 
-    assert json.loads(encode_request(request, "u"))["tool_choice"] == choice
+    assert json.loads(encode_request(request, "u").body)["tool_choice"] == choice
 
 
 def test_a_text_response_format_is_the_same_as_none() -> None:
@@ -204,7 +232,7 @@ def test_a_schema_is_sent_with_its_name() -> None:
         body(response_format={"type": "json_schema", "json_schema": {"name": "r", "schema": {}}})
     )
 
-    assert json.loads(encode_request(request, "u"))["response_format"] == {
+    assert json.loads(encode_request(request, "u").body)["response_format"] == {
         "type": "json_schema",
         "json_schema": {"name": "r", "schema": {}},
     }

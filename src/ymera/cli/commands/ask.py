@@ -72,7 +72,7 @@ async def _print_live(app: App, request: AIRequest) -> AIResponse:
     """Print the answer as it is written; return the facts about it."""
     from contextlib import aclosing
 
-    from ymera.core.chat import TextDelta
+    from ymera.core.answer import TextDelta
     from ymera.engine.orchestrator import response_of
 
     reply = await app.orchestrator.begin(request, stream=True)

@@ -67,7 +67,12 @@ def _next_line(max_chars: int) -> str | None:
 
 
 async def _turn(app: App, request: AIRequest, history: list[Message]) -> None:
-    from ymera.core.chat import Message, Role, TextDelta, TextPart
+    from ymera.core.answer import TextDelta
+    from ymera.core.chat import (
+        Message,
+        Role,
+        TextPart,
+    )
     from ymera.core.errors import YmeraError
 
     said: list[str] = []

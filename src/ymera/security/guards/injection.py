@@ -8,7 +8,11 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from ymera.core.chat import ChatRequest, Message, Role
+from ymera.core.chat import (
+    ChatRequest,
+    Message,
+    Role,
+)
 from ymera.security.guards.sql_injection import is_sentence, prepared
 from ymera.security.normalise import views, visible
 from ymera.security.rules import InjectionRule, injection_rules

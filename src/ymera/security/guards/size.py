@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ymera.core.chat import ChatRequest, ImagePart, Message, Role, TextPart
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Message,
+    Role,
+    TextPart,
+)
 from ymera.core.errors import InvalidRequest, TooLong
 
 __all__ = ["SizeGuard"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatEvent,
     Finish,
     FinishReason,

@@ -6,22 +6,32 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ymera.core.chat import (
+from ymera.core.answer import (
     ChatAnswer,
     ChatEvent,
     Finish,
     FinishReason,
+    LimitsSeen,
     ReasoningDelta,
+    RequestAdapted,
     TextDelta,
     ToolCallDelta,
     UsageReport,
 )
 from ymera.core.errors import ProviderError, ProviderErrorKind, YmeraError
 from ymera.core.usage import Usage
+from ymera.wire.codec import AnswerHead
 from ymera.wire.openai_chat.errors import encode_error
 from ymera.wire.sse import sse_event
 
-__all__ = ["StreamEncoder", "encode_answer", "encode_model", "encode_models"]
+__all__ = [
+    "StreamEncoder",
+    "answer_for",
+    "encode_answer",
+    "encode_model",
+    "encode_models",
+    "stream_encoder_for",
+]
 
 _encode = msgspec.json.encode
 
@@ -67,6 +77,21 @@ def encode_answer(answer: ChatAnswer, *, id: str, created: int, model: str) -> b
             "usage": None if answer.usage is None else _wire_usage(answer.usage),
         }
     )
+
+
+def answer_for(answer: ChatAnswer, head: AnswerHead) -> bytes:
+    """Return the body of a whole answer to a request of ours."""
+    return encode_answer(answer, id=_id(head), created=head.created, model=head.model)
+
+
+def stream_encoder_for(head: AnswerHead) -> StreamEncoder:
+    """Return what writes a streamed answer to a request of ours."""
+    usage = head.request.include_usage
+    return StreamEncoder(_id(head), head.created, head.model, include_usage=usage)
+
+
+def _id(head: AnswerHead) -> str:
+    return head.id.replace("req_", "chatcmpl-", 1)
 
 
 def encode_models(ids: Iterable[str], created: int) -> bytes:
@@ -136,6 +161,8 @@ class StreamEncoder:
             case Finish():
                 self._finished = True
                 return self._delta({}, event.reason)
+            case RequestAdapted() | LimitsSeen():
+                return b""
 
     def end(self) -> bytes:
         """Return the usage chunk, if asked for and known, and `[DONE]`.

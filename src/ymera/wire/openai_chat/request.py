@@ -13,14 +13,17 @@ from ymera.core.chat import (
     ImagePart,
     Message,
     Part,
+    ReasoningPart,
     ResponseFormat,
     Role,
     Sampling,
     TextPart,
     ToolCall,
     ToolSpec,
+    Verbatim,
 )
 from ymera.core.errors import InvalidRequest, Unsupported
+from ymera.core.model import Dialect
 
 __all__ = ["TOOL_CHOICES", "decode_request"]
 
@@ -57,6 +60,7 @@ class _Message(msgspec.Struct):
     tool_calls: list[_Call] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning_content: str | None = None
 
 
 class _ToolFunction(msgspec.Struct):
@@ -111,6 +115,8 @@ class _Request(msgspec.Struct):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     stop: str | _Stops | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
     seed: int | None = None
     n: int | None = None
 
@@ -142,7 +148,7 @@ def decode_request(body: bytes) -> ChatRequest:
     extra = {name: raw for name, raw in fields.items() if name not in _Request.__struct_fields__}
     _refuse_unsupported(wire, extra)
     tools = tuple(_tool(index, tool) for index, tool in enumerate(wire.tools or ()))
-    return ChatRequest(
+    request = ChatRequest(
         model=wire.model,
         messages=tuple(_message(index, one) for index, one in enumerate(wire.messages)),
         tools=tools,
@@ -154,11 +160,15 @@ def decode_request(body: bytes) -> ChatRequest:
             max_tokens=wire.max_completion_tokens or wire.max_tokens,
             stop=(wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ()),
             seed=wire.seed,
+            reasoning_effort=wire.reasoning_effort,
         ),
         stream=bool(wire.stream),
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
         extra=extra,
+        parallel_tools=wire.parallel_tool_calls,
     )
+    verbatim = Verbatim(dialect=Dialect.OPENAI_CHAT, fields=fields, decoded=request)
+    return msgspec.structs.replace(request, verbatim=verbatim)
 
 
 def _wrong_shape(error: str) -> InvalidRequest:
@@ -211,6 +221,8 @@ def _message(index: int, wire: _Message) -> Message:
         content = tuple(
             _part(f"{where}.content[{at}]", part) for at, part in enumerate(wire.content)
         )
+    if wire.reasoning_content:
+        content = (ReasoningPart(text=wire.reasoning_content), *content)
     return Message(
         role=role,
         content=content,

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from ymera.core.chat import ChatRequest, Message, Part, ResponseFormat, TextPart, ToolSpec
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Message,
+    ReasoningPart,
+    ResponseFormat,
+    TextPart,
+    ToolSpec,
+    verbatim_for,
+)
 from ymera.core.errors import InvalidRequest, RequestError
+from ymera.core.model import Dialect, Quirk
+from ymera.wire.codec import EncodedRequest
 from ymera.wire.openai_chat.request import TOOL_CHOICES
 
 __all__ = ["encode_request"]
@@ -18,19 +29,47 @@ _NEVER_FORWARDED = frozenset(
 the one that was routed to, or buy an extra on the owner's key."""
 
 
-def encode_request(request: ChatRequest, upstream_model: str) -> bytes:
-    """Return the body that asks an upstream.
-
-    Args:
-        request: what to ask.
-        upstream_model: the exact id the upstream knows the model by.
+def encode_request(
+    request: ChatRequest, upstream_id: str, flags: frozenset[Quirk] = frozenset()
+) -> EncodedRequest:
+    """Return the body that asks an upstream; see `ymera.wire.codec.EncodeRequest`.
 
     Raises:
         InvalidRequest: a string holds half of a surrogate pair, so it has no UTF-8 form.
     """
+    verbatim = verbatim_for(request, Dialect.OPENAI_CHAT)
+    fields: dict[str, object] = (
+        _encoded_fields(request)
+        if verbatim is None
+        else {name: raw for name, raw in verbatim.items() if name not in _NEVER_FORWARDED}
+    )
+    fields["model"] = upstream_id
+    fields.pop("stream_options", None)
+    if request.stream:
+        # Always, whatever the caller asked for: what an answer used has to be known.
+        fields |= {"stream": True, "stream_options": {"include_usage": True}}
+    else:
+        fields.pop("stream", None)
+    try:
+        body = msgspec.json.encode(fields)
+    except UnicodeEncodeError as error:
+        raise _not_unicode() from error
+    return EncodedRequest(body=body, losses=() if verbatim else _losses(request))
+
+
+def _losses(request: ChatRequest) -> tuple[str, ...]:
+    parts = (part for message in request.messages for part in message.content)
+    dropped = sum(isinstance(part, ReasoningPart) for part in parts)
+    losses = [f"Reasoning of {dropped} earlier answers was left out."] if dropped else []
+    if request.sampling.top_k is not None and "top_k" not in request.extra:
+        losses.append("top_k was left out: this dialect does not know it.")
+    return tuple(losses)
+
+
+def _encoded_fields(request: ChatRequest) -> dict[str, object]:
     sampling = request.sampling
     fields: dict[str, object] = {
-        "model": upstream_model,
+        "model": None,  # it stands first, by habit
         "messages": [_wire_message(message) for message in request.messages],
     }
     optional: dict[str, object] = {
@@ -40,20 +79,16 @@ def encode_request(request: ChatRequest, upstream_model: str) -> bytes:
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
+        "reasoning_effort": sampling.reasoning_effort,
+        "parallel_tool_calls": request.parallel_tools,
         "stop": sampling.stop or None,
         "seed": sampling.seed,
-        "stream": request.stream or None,
-        # Always, whatever the caller asked for: what an answer used has to be known.
-        "stream_options": {"include_usage": True} if request.stream else None,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     for name, raw in request.extra.items():
         if name not in _NEVER_FORWARDED:
             fields.setdefault(name, raw)
-    try:
-        return msgspec.json.encode(fields)
-    except UnicodeEncodeError as error:
-        raise _not_unicode() from error
+    return fields
 
 
 def _not_unicode() -> RequestError:
@@ -82,7 +117,7 @@ def _wire_message(message: Message) -> dict[str, object]:
 
 
 def _wire_content(message: Message) -> object:
-    match message.content:
+    match tuple(part for part in message.content if not isinstance(part, ReasoningPart)):
         case ():
             return None if message.tool_calls else ""
         case (TextPart(text=text),):  # some hosts refuse a list where text would do
@@ -91,7 +126,7 @@ def _wire_content(message: Message) -> object:
             return [_wire_part(part) for part in parts]
 
 
-def _wire_part(part: Part) -> dict[str, object]:
+def _wire_part(part: TextPart | ImagePart) -> dict[str, object]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
     return {"type": "image_url", "image_url": _present(("url", part.url), ("detail", part.detail))}

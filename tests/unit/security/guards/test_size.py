@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from ymera.core.chat import ChatRequest, ImagePart, Message, Part, Role, TextPart, ToolCall
+from ymera.core.chat import (
+    ChatRequest,
+    ImagePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ToolCall,
+)
 from ymera.core.errors import InvalidRequest, TooLong
 from ymera.security.guards.size import SizeGuard
 

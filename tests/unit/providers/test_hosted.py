@@ -12,14 +12,22 @@ import pytest
 
 from tests.support.chat import make_model, make_request
 from tests.support.raw_server import Behaviour, Call, raw_server
-from ymera.core.chat import AnswerBuilder, ChatAnswer, ChatEvent, Finish, FinishReason, TextDelta
+from ymera.core.answer import (
+    AnswerBuilder,
+    ChatAnswer,
+    ChatEvent,
+    Finish,
+    FinishReason,
+    TextDelta,
+)
 from ymera.core.errors import ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.ports import Deadlines
-from ymera.providers.openai_chat import OpenAIChatProvider
+from ymera.providers.hosted import HostedProvider
 from ymera.providers.transport import HttpTransport
 from ymera.testing import Fault, Simulator
 from ymera.testing.scripted import useful_echo
+from ymera.wire import openai_chat
 
 KEY = "canary-key-0815"
 QUICK = Deadlines(connect_s=5, first_byte_s=0.1, idle_s=0.1, total_s=5)
@@ -35,12 +43,14 @@ async def transport() -> AsyncIterator[HttpTransport]:
     await made.close()
 
 
-def provider_at(base_url: str, transport: HttpTransport) -> OpenAIChatProvider:
-    return OpenAIChatProvider("sim", base_url, {"authorization": f"Bearer {KEY}"}, transport)
+def provider_at(base_url: str, transport: HttpTransport) -> HostedProvider:
+    return HostedProvider(
+        "sim", openai_chat.UPSTREAM, base_url, {"authorization": f"Bearer {KEY}"}, transport
+    )
 
 
 async def ask(
-    provider: OpenAIChatProvider, model: str = "sim-small", *, stream: bool = True
+    provider: HostedProvider, model: str = "sim-small", *, stream: bool = True
 ) -> list[ChatEvent]:
     request = make_request(stream=stream)
     return [event async for event in provider.stream(request, make_model(model), QUICK)]
@@ -132,8 +142,9 @@ async def test_every_fault_is_a_provider_error_of_its_kind(
 
 async def test_a_date_to_wait_for_is_compared_with_the_clock(transport: HttpTransport) -> None:
     async with Simulator(faults={"bad": Fault.MINUTE_DATE}) as sim:
-        provider = OpenAIChatProvider(
+        provider = HostedProvider(
             "sim",
+            openai_chat.UPSTREAM,
             sim.base_url,
             {},
             transport,
@@ -232,7 +243,7 @@ async def test_cancelling_the_reader_hangs_up_on_the_upstream(transport: HttpTra
         await asyncio.Event().wait()
 
     async with asyncio.timeout(10), Simulator(pause=pause) as sim:
-        provider = OpenAIChatProvider("sim", sim.base_url, {}, transport)
+        provider = HostedProvider("sim", openai_chat.UPSTREAM, sim.base_url, {}, transport)
         reading = asyncio.ensure_future(
             anext(provider.stream(make_request(), make_model(), Deadlines()))
         )

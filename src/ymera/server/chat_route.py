@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: the hot path, raw ASGI."""
+"""A route that chats, in one dialect: the hot path, raw ASGI."""
 
 from __future__ import annotations
 
@@ -25,20 +25,24 @@ from ymera.server.http import (
     read_body,
     respond,
 )
-from ymera.wire import openai_chat
+from ymera.wire.codec import AnswerHead, CallerDialect, Framing
 
-__all__ = ["ChatCompletions"]
+__all__ = ["ChatRoute"]
 
 
-class ChatCompletions:
-    """Answers chat requests in the OpenAI dialect, plain or as server-sent events.
+class ChatRoute:
+    """Answers chat requests in one dialect, plain or streamed.
 
     Args:
+        dialect: what callers of this route speak; errors are told in it, too.
         door: takes the requests.
         max_body_bytes: returns the largest request body accepted.
     """
 
-    def __init__(self, door: Door, max_body_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self, dialect: CallerDialect, door: Door, max_body_bytes: Callable[[], int]
+    ) -> None:
+        self.dialect = dialect
         self._door = door
         self._max_body_bytes = max_body_bytes
 
@@ -53,7 +57,7 @@ class ChatCompletions:
             body = await read_body(scope, receive, self._max_body_bytes())
         except ClientGone:
             return
-        request = with_header_hints(openai_chat.decode_request(body), scope["headers"])
+        request = with_header_hints(self.dialect.decode_request(body), scope["headers"])
         watcher = asyncio.ensure_future(_cancel_when_gone(receive, asyncio.current_task()))
         try:
             await self._answer(request, request_id, send)
@@ -66,9 +70,34 @@ class ChatCompletions:
     async def _answer(self, request: ChatRequest, request_id: str, send: Send) -> None:
         reply = await self._door.handle(request, LOCAL_OWNER, request_id=request_id)
         if request.stream:
-            await _send_events(reply, send)
+            await self._send_events(reply, send)
         else:
-            await _send_whole(reply, send)
+            await self._send_whole(reply, send)
+
+    async def _send_whole(self, reply: Reply, send: Send) -> None:
+        answer = await reply.answer()
+        body = self.dialect.encode_answer(answer, _head(reply))
+        await respond(send, 200, body, _headers(reply))
+
+    async def _send_events(self, reply: Reply, send: Send) -> None:
+        """Relay the answer as it comes; a failure after the start ends in an error event."""
+        encoder = self.dialect.stream_encoder(_head(reply))
+        started = False
+        try:
+            async with aclosing(reply.events()) as events:  # before any await: it holds the call
+                async for event in events:
+                    if not started:
+                        started = True
+                        await send(_stream_start(reply, self.dialect.framing))
+                    piece = encoder.encode(event)
+                    if piece:
+                        await send(_body(piece, more=True))
+            last = encoder.end()
+        except YmeraError as error:
+            if not started:
+                raise
+            last = encoder.error(error)
+        await send(_body(last, more=False))
 
 
 async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
@@ -78,46 +107,23 @@ async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None
         serving.cancel()
 
 
-async def _send_whole(reply: Reply, send: Send) -> None:
-    answer = await reply.answer()
-    body = openai_chat.encode_answer(
-        answer, id=_completion_id(reply), created=int(time.time()), model=_model_id(reply)
-    )
-    await respond(send, 200, body, _headers(reply))
-
-
-async def _send_events(reply: Reply, send: Send) -> None:
-    """Relay the answer as it comes; a failure after the start ends in an error event."""
-    encoder = openai_chat.StreamEncoder(
-        id=_completion_id(reply),
+def _head(reply: Reply) -> AnswerHead:
+    trace = reply.trace
+    model = trace.model
+    return AnswerHead(
+        id=trace.id,
         created=int(time.time()),
-        model=_model_id(reply),
-        include_usage=reply.trace.request.include_usage,
+        model=model.id if model else trace.request.model,
+        request=trace.request,
     )
-    started = False
-    try:
-        async with aclosing(reply.events()) as events:  # before any await: it holds the call
-            async for event in events:
-                if not started:
-                    started = True
-                    await send(_stream_start(reply))
-                piece = encoder.encode(event)
-                if piece:
-                    await send(_body(piece, more=True))
-        last = encoder.end()
-    except YmeraError as error:
-        if not started:
-            raise
-        last = encoder.error(error)
-    await send(_body(last, more=False))
 
 
-def _stream_start(reply: Reply) -> Message:
+def _stream_start(reply: Reply, framing: Framing) -> Message:
     return {
         "type": "http.response.start",
         "status": 200,
         "headers": [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"content-type", b"%b; charset=utf-8" % framing.value.encode()),
             (b"cache-control", b"no-store"),
             *_headers(reply),
         ],
@@ -126,15 +132,6 @@ def _stream_start(reply: Reply) -> Message:
 
 def _body(piece: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": piece, "more_body": more}
-
-
-def _completion_id(reply: Reply) -> str:
-    return reply.trace.id.replace("req_", "chatcmpl-", 1)
-
-
-def _model_id(reply: Reply) -> str:
-    model = reply.trace.model
-    return model.id if model else reply.trace.request.model
 
 
 def _cache_word(trace: RequestTrace) -> bytes:

@@ -1,4 +1,4 @@
-"""The client of every host that speaks the OpenAI chat dialect.
+"""The client of every host, whatever its dialect.
 
 The one place where what such an upstream does (status, HTML, silence, a cut stream) becomes a
 `ProviderError`.
@@ -11,16 +11,18 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 
-from ymera.core.chat import ChatEvent, ChatRequest
+from ymera.core.answer import ChatEvent, RequestAdapted
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
-from ymera.core.model import Model
+from ymera.core.model import Model, Quirk
 from ymera.core.ports import Deadlines, Transport, TransportResponse
-from ymera.wire import openai_chat as wire
+from ymera.wire.codec import Framing, UpstreamDialect
+from ymera.wire.lines import LineParser
 from ymera.wire.sse import SSEParser
 
-__all__ = ["OpenAIChatProvider"]
+__all__ = ["HostedProvider"]
 
 _ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 _ERROR_LIMIT_BYTES = 256 * 1024
@@ -33,29 +35,35 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class OpenAIChatProvider:
-    """Asks the models of one host.
+class HostedProvider:
+    """Asks the models of one host in one dialect.
 
     Args:
         provider_id: catalogue id of the provider.
-        base_url: up to and without `/chat/completions`, as in `https://api.example.com/v1`.
+        dialect: how it is asked.
+        base_url: what the dialect's paths are appended to, as in `https://api.example.com/v1`.
         headers: sent with each call: authentication and what the host wants besides. Their
             values never appear in an error.
         transport: carries the bytes; shared between providers, so `close` leaves it open.
+        flags: how the host departs from its dialect.
         now: the clock that HTTP dates in `retry-after` are compared with.
     """
 
     def __init__(
         self,
         provider_id: str,
+        dialect: UpstreamDialect,
         base_url: str,
         headers: Mapping[str, str],
         transport: Transport,
         *,
+        flags: frozenset[Quirk] = frozenset(),
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.provider_id = provider_id
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._dialect = dialect
+        self._base_url = base_url.rstrip("/")
+        self._flags = flags
         self._headers = {**headers, "content-type": "application/json"}
         self._secrets = tuple(
             word
@@ -70,20 +78,26 @@ class OpenAIChatProvider:
         self, request: ChatRequest, model: Model, deadlines: Deadlines
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the events of the answer; see `ymera.core.ports.ChatProvider.stream`."""
-        body = wire.encode_request(request, model.upstream_id)
-        accept = "text/event-stream" if request.stream else "application/json"
+        wire = self._dialect
+        flags = self._flags | model.flags if model.flags else self._flags
+        encoded = wire.encode_request(request, model.upstream_id, flags)
+        if encoded.losses:
+            yield RequestAdapted(encoded.losses)
+        url = self._base_url + wire.path(model.upstream_id, request.stream)
+        accept = wire.framing.value if request.stream else "application/json"
         response = await self._transport.post(
-            self._url, {**self._headers, "accept": accept}, body, deadlines
+            url, {**self._headers, "accept": accept}, encoded.body, deadlines
         )
         try:
             await self._refuse_failure(response)
             # Some hosts answer a streaming request with one plain JSON object.
             if not request.stream or "application/json" in _content_type(response):
                 answer = await response.read(_ANSWER_LIMIT_BYTES)
-                for event in wire.decode_answer(answer, secrets=self._secrets):
+                for event in wire.decode_answer(answer, self._secrets):
                     yield event
                 return
-            parser, decoder = SSEParser(), wire.StreamDecoder(secrets=self._secrets)
+            parser = SSEParser() if wire.framing is Framing.SSE else LineParser()
+            decoder = wire.stream_decoder(self._secrets)
             async for chunk in response.chunks():
                 for data in parser.feed(chunk):
                     for event in decoder.feed(data):
@@ -101,7 +115,7 @@ class OpenAIChatProvider:
 
     async def _refuse_failure(self, response: TransportResponse) -> None:
         if not 200 <= response.status < 300:
-            raise wire.decode_error(
+            raise self._dialect.decode_error(
                 response.status,
                 response.headers,
                 await response.read(_ERROR_LIMIT_BYTES),
@@ -123,7 +137,7 @@ def _content_type(response: TransportResponse) -> str:
 async def _read_out(response: TransportResponse) -> None:
     """Let the end of the body arrive, so that the connection can be kept.
 
-    It follows `[DONE]` at once; a host that holds on instead is not waited for.
+    It follows the last event at once; a host that holds on instead is not waited for.
     """
     with contextlib.suppress(TimeoutError, ProviderError):
         async with asyncio.timeout(_READ_OUT_S):
