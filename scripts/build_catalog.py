@@ -2,9 +2,10 @@
 
 Run: `python scripts/build_catalog.py --data DIR [--out DIR]`, where DIR holds `providers.json` and
 `models.json` as their README describes. Writes `providers.json`, `models.json` and `sources.json`;
-`local_models.json` beside them is written by hand. The same input always gives the same bytes, and
-nothing is written unless the result loads. A column this script does not know stops it: someone has
-to decide whether the product needs the new fact.
+`local_models.json` beside them is written by hand. What we know better than the table, quirks as
+flags among it, stands in `catalog_corrections.toml` beside this script. The same input always gives
+the same bytes, and nothing is written unless the result loads. A column this script does not know
+stops it: someone has to decide whether the product needs the new fact.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ymera.catalog.entries import (
     Auth,
     Conflict,
     Evidence,
+    Flag,
     FreeEntry,
     ModelEntry,
     ModelStatus,
@@ -36,7 +38,7 @@ from ymera.catalog.entries import (
     Source,
 )
 from ymera.catalog.free import FreeClass
-from ymera.core.model import ModelKind, ProviderKind
+from ymera.core.model import ModelKind, ProviderKind, Quirk
 from ymera.core.usage import Price
 
 OUT = Path(__file__).parents[1] / "src" / "ymera" / "catalog" / "data"
@@ -49,10 +51,7 @@ ATTRIBUTION = (
     "Also any-llm and aider (Apache-2.0), ollama documentation (MIT).",
 )
 
-BASE_URLS = {
-    # The host in the table's first column wants a key and spends credits; the free one is this.
-    "pollinations": "https://text.pollinations.ai/openai",
-}
+CORRECTIONS = Path(__file__).with_name("catalog_corrections.toml")
 
 FIELDS = {  # names of the table -> names of the catalogue; None: not shipped
     "modalities_in": "inputs",
@@ -189,9 +188,53 @@ class RawTable(_Column, frozen=True, kw_only=True):
     arena_tasks: dict[str, str] = {}
 
 
-def provider_entry(raw: RawProvider) -> ProviderEntry:
+class HostCorrection(_Column, frozen=True, kw_only=True):
+    """What replaces or completes a host's row.
+
+    Attributes:
+        base_url, address_env: as in `ProviderEntry`.
+        headers: replace those of the dialect that demands them.
+        quirks: further ones.
+        flags: what an encoder has to heed.
+    """
+
+    base_url: str | None = None
+    address_env: str | None = None
+    headers: dict[str, str] | None = None
+    quirks: tuple[str, ...] = ()
+    flags: dict[Quirk, Flag] = {}
+
+
+class ModelCorrection(_Column, frozen=True, kw_only=True):
+    """Flags of some models of a host."""
+
+    provider: str
+    ids: tuple[str, ...]
+    flags: dict[Quirk, Flag]
+
+
+class Corrections(_Column, frozen=True, kw_only=True):
+    """The file of corrections."""
+
+    providers: dict[str, HostCorrection]
+    models: tuple[ModelCorrection, ...]
+
+    def flags_of(self, provider: str, model: str) -> dict[Quirk, Flag]:
+        """Return the flags of one model."""
+        groups = (each for each in self.models if each.provider == provider and model in each.ids)
+        return dict(
+            sorted((quirk, flag) for group in groups for quirk, flag in group.flags.items())
+        )
+
+
+def corrections() -> Corrections:
+    """Read the file of corrections."""
+    return msgspec.toml.decode(CORRECTIONS.read_bytes(), type=Corrections)
+
+
+def provider_entry(raw: RawProvider, better: HostCorrection) -> ProviderEntry:
     """Return the catalogue row of a provider."""
-    auth, native_auth = split_auth(raw.auth)
+    auth, native_auth = split_auth(raw.auth, better.headers)
     headers_src = tuple(source.partition(" (")[0] for source in raw.ratelimit_headers_src)
     endpoint = raw.models_endpoint
     return ProviderEntry(
@@ -200,7 +243,7 @@ def provider_entry(raw: RawProvider) -> ProviderEntry:
         kind=raw.kind,
         status=raw.status,
         wire=raw.wire,
-        base_url=BASE_URLS.get(raw.id, raw.openai_base_url),
+        base_url=better.base_url or raw.openai_base_url,
         native_base_url=raw.native_base_url,
         auth=auth,
         native_auth=native_auth,
@@ -220,7 +263,9 @@ def provider_entry(raw: RawProvider) -> ProviderEntry:
         ratelimit_headers_src=headers_src,
         usage_in_stream=raw.usage_in_stream,
         error_shape=raw.error_shape,
-        quirks=raw.quirks,
+        quirks=(*raw.quirks, *better.quirks),
+        flags=dict(sorted(better.flags.items())),
+        address_env=better.address_env,
         privacy=Privacy(
             trains=raw.privacy.trains_on_free_tier,
             flag=raw.privacy.flag,
@@ -231,12 +276,13 @@ def provider_entry(raw: RawProvider) -> ProviderEntry:
     )
 
 
-def split_auth(raw: RawAuth) -> tuple[Auth, Auth | None]:
+def split_auth(raw: RawAuth, headers: dict[str, str] | None = None) -> tuple[Auth, Auth | None]:
     """Return how the OpenAI dialect carries the key and, if otherwise, how the native one does.
 
-    The table puts the native way first where a host has two.
+    The table puts the native way first where a host has two; `headers` replace its further ones.
     """
-    native = Auth(header=raw.header, format=raw.format, extra=raw.extra)
+    extra = raw.extra if headers is None else headers
+    native = Auth(header=raw.header, format=raw.format, extra=extra)
     other = raw.openai_compat_header or raw.also
     if other is None:
         return native, None
@@ -244,7 +290,7 @@ def split_auth(raw: RawAuth) -> tuple[Auth, Auth | None]:
     return Auth(header=header, format=form.partition(" (")[0]), native
 
 
-def model_entry(raw: RawModel, sources: dict[str, Source]) -> ModelEntry:
+def model_entry(raw: RawModel, sources: dict[str, Source], flags: dict[Quirk, Flag]) -> ModelEntry:
     """Return the catalogue row of a model."""
     shares = {task: q.percentile for task, q in raw.quality.items() if q.percentile is not None}
     return ModelEntry(
@@ -269,6 +315,7 @@ def model_entry(raw: RawModel, sources: dict[str, Source]) -> ModelEntry:
         quality=shares,
         speed_tps=raw.speed_tps,
         release_date=raw.release_date,
+        flags=flags,
         evidence=msgspec.Raw(encoder.encode(evidence(raw))),
     )
 
@@ -339,8 +386,16 @@ def build(data: Path) -> dict[str, Snapshot]:
     hosts, pairs = read(data / "providers.json"), read(data / "models.json")
     sources = {**hosts.sources, **pairs.sources}
     generated = max(hosts.generated, pairs.generated)
-    providers = sorted(map(provider_entry, hosts.providers), key=lambda row: row.id)
-    models = sorted((model_entry(row, sources) for row in pairs.models), key=lambda m: m.full_id)
+    better = corrections()
+    none = HostCorrection()
+    providers = sorted(
+        (provider_entry(row, better.providers.get(row.id, none)) for row in hosts.providers),
+        key=lambda row: row.id,
+    )
+    models = sorted(
+        (model_entry(row, sources, better.flags_of(row.provider, row.id)) for row in pairs.models),
+        key=lambda row: row.full_id,
+    )
     return {
         "providers.json": Snapshot(
             schema_version=1, generated=generated, providers=tuple(providers)

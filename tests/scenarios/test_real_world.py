@@ -343,18 +343,20 @@ def test_a_private_question_stays_on_this_machine_and_leaves_no_text() -> None:
 async def test_when_a_provider_fails_in_the_middle_of_the_day_another_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = '["llama-3.2-1b-instruct", "qwen3-coder-480b-a35b"]'
+    strong, spare = '["qwen3-coder-480b-a35b"]', '["llama-3.2-1b-instruct"]'
     faults = {"qwen3-coder-480b-a35b": Fault.DAY}
     with hosting(lambda _request: say("Here I am.")) as well:
-        set_environment(monkeypatch, well.only("stage", names))
+        both = {**well.only("stage", strong), **well.settings("spare", spare)}
+        set_environment(monkeypatch, both)
         async with ymera.connect() as ai:
             morning = await ai.ask("Write a Python function that adds two numbers")
     with hosting(lambda _request: say("Here I am."), faults=faults) as tired:
-        set_environment(monkeypatch, tired.only("stage", names))
+        both = {**tired.only("stage", strong), **tired.settings("spare", spare)}
+        set_environment(monkeypatch, both)
         async with ymera.connect() as ai:
             noon = await ai.ask("Write a Python function that adds two numbers")
     assert morning.model == "stage/qwen3-coder-480b-a35b"
-    assert (noon.model, noon.response) == ("stage/llama-3.2-1b-instruct", "Here I am.")
+    assert (noon.model, noon.response) == ("spare/llama-3.2-1b-instruct", "Here I am.")
     first, second = records()
     assert [each["error_code"] for each in attempts(first)] == [None]
     assert [each["error_code"] for each in attempts(second)] == ["quota_day", None]

@@ -70,12 +70,13 @@ class Client:
 
 def _scope(method: str, path: str, headers: Mapping[str, str] | None) -> Scope:
     pairs = (JSON_HEADERS if headers is None else headers).items()
+    path, _, query = path.partition("?")
     return {
         "type": "http",
         "method": method,
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "scheme": "http",
         "http_version": "1.1",

@@ -22,10 +22,13 @@ from ymera.core.ports import Deadlines, OutputGuard, Throttle
 from ymera.core.record import RequestRecord
 from ymera.core.route import Candidate, Exclusion, RoutePlan, RoutePolicy
 from ymera.core.task import TaskComplexity, TaskProfile, TaskType
-from ymera.engine.attempts import Attempts
+from ymera.engine.attempts import Attempts, Retry
 from ymera.engine.cache import ResponseCache
+from ymera.engine.coalesce import Coalescer
+from ymera.engine.conversations import Conversations
 from ymera.engine.gate import CallGate
 from ymera.engine.gateway import Gateway
+from ymera.engine.standing import Standing
 from ymera.engine.trace import Clock
 from ymera.security.guards.size import SizeGuard
 from ymera.security.rate_limit import HourlyRateLimiter
@@ -105,8 +108,14 @@ class Stage:
     free: bool = True
     exclusions: tuple[Exclusion, ...] = ()
     cache: ResponseCache | None = None
+    conversations: Conversations | None = None
     output_guard: OutputGuard | None = None
     throttle: Throttle | None = None
+    standing: Standing | None = None
+    retry: Retry | None = None
+    coalescer: Coalescer | None = None
+    keys_used: list[str | None] = field(default_factory=list)
+    """The key of each upstream call."""
 
     def gateway(self) -> Gateway:
         """Return the gateway."""
@@ -117,10 +126,14 @@ class Stage:
             attempts=Attempts(
                 call=self._call,
                 gate=CallGate(self.max_concurrent, max_waiting=self.max_waiting),
+                standing=self.standing,
+                retry=self.retry,
             ),
             sinks=[self.records],
             clock=self.time.clock(),
             cache=self.cache,
+            conversations=self.conversations,
+            coalescer=self.coalescer,
             output_guard=self.output_guard,
             throttle=self.throttle,
             store_text=self.store_text,
@@ -139,12 +152,15 @@ class Stage:
         )
 
     def _call(
-        self, request: ChatRequest, model: Model
+        self, request: ChatRequest, model: Model, key_id: str | None
     ) -> AbstractAsyncContextManager[AsyncIterator[ChatEvent]]:
+        self.keys_used.append(key_id)
         return aclosing(self.providers[model.provider].stream(request, model, Deadlines()))
 
-    def _route(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
-        del request, explain
+    def _route(
+        self, request: ChatRequest, *, explain: bool, stays_with: str | None = None
+    ) -> RoutePlan:
+        del request, explain, stays_with
         return self.plan()
 
     async def answer(

@@ -94,8 +94,10 @@ class RoutedStage(Stage):
             max_retries=3,
         )
 
-    def _route(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
-        return self.router()(request, explain=explain)
+    def _route(
+        self, request: ChatRequest, *, explain: bool, stays_with: str | None = None
+    ) -> RoutePlan:
+        return self.router()(request, explain=explain, stays_with=stays_with)
 
 
 @dataclass

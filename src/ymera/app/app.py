@@ -15,11 +15,14 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ymera.app.availability import pulled_models, unavailable_models, within_slots
+from ymera.app.embedding import Calls, embedder_of
 from ymera.app.front_door import FrontDoor, parameters_of, task_of
 from ymera.app.observing import Observing
 from ymera.app.overlay import with_own_hosts
+from ymera.app.quotas import Quotas
 from ymera.app.running import Running
 from ymera.app.securing import Securing
+from ymera.app.standing import Standings
 from ymera.app.upstreams import Upstreams
 from ymera.catalog.load import load as load_catalog
 from ymera.config.load import Loaded, load_settings
@@ -29,11 +32,13 @@ from ymera.config.watch import Watcher
 from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, YmeraError
-from ymera.core.model import ModelKind
+from ymera.core.model import Model, ModelKind
 from ymera.core.ports import ChatProvider, EventSink
 from ymera.core.record import RequestRecord
 from ymera.engine.attempts import Attempts
 from ymera.engine.cache import ResponseCache
+from ymera.engine.coalesce import Coalescer
+from ymera.engine.conversations import Conversations
 from ymera.engine.gate import CallGate
 from ymera.engine.gateway import Gateway
 from ymera.engine.orchestrator import AIOrchestrator
@@ -43,6 +48,7 @@ from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot
 from ymera.routing.policies import ALIASES
 from ymera.storage.batching import BatchingSink
+from ymera.storage.quota import SqlQuotaStore
 from ymera.storage.records import SqlRecordStore
 
 if TYPE_CHECKING:
@@ -72,6 +78,7 @@ class App:
         environ: as given.
         catalog: bundled models and the user's own.
         gateway: the request pipeline of these settings.
+        embedder: takes requests for vectors.
         front_door: where requests enter: agents' names go to runs, others to the gateway.
         orchestrator: the same for library, command line and document.
         observing: metrics, experience, feedback and retention.
@@ -79,6 +86,8 @@ class App:
         records: the store of request records.
         audit: the audit log.
         securing: vault, guards, tool gate, the document's security manager.
+        quotas: vendors' allowances.
+        standings: health, closed providers, quotas.
     """
 
     def __init__(
@@ -104,6 +113,10 @@ class App:
             paths=self.paths, environ=environ, clock=clock, settings=lambda: self.settings
         )
         self.audit = self.securing.audit
+        self.quotas = Quotas(SqlQuotaStore(self.records), clock=clock, keys=self._key_ids)
+        self.standings = Standings(
+            paths=self.paths, clock=clock, audit=self.audit, keys=self._key_ids, quotas=self.quotas
+        )
         self.running = Running(
             paths=self.paths,
             environ=environ,
@@ -129,6 +142,7 @@ class App:
             lambda: self.settings.tools.always,
         )
         self._sink = BatchingSink([self.records.write_batch, self._write_audit])
+        self._conversations = Conversations(clock.monotonic)
         self._upstreams: Upstreams | None = None
         self._tooling: Tooling | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -175,6 +189,7 @@ class App:
             parts.callback(self.records.close)
             parts.push_async_callback(self._sink.close)
             parts.push_async_callback(self.observing.close)
+            parts.push_async_callback(self.quotas.close)
             if self._upstreams is not None:
                 parts.push_async_callback(self._upstreams.close)
             for retiring in tuple(self._retiring):
@@ -207,6 +222,11 @@ class App:
         chat = (model.id for model in self.catalog.models if model.kind is ModelKind.CHAT)
         return (*ALIASES, *self._agent_names(), *chat)
 
+    def running_models(self) -> tuple[Model, ...]:
+        """Return the embedded models that are loaded now, with the context they have here."""
+        running = {m.id for m in self._upstreams.running_models()} if self._upstreams else set()
+        return tuple(model for model in self._snapshot.models if model.id in running)
+
     def refresh(self) -> None:
         """Take in models that were pulled or removed since."""
         pulled = pulled_models(self.catalog, self.models_dir)
@@ -226,6 +246,7 @@ class App:
         Raises:
             ConfigError: a host of the new settings cannot be used; the old ones stay in force.
         """
+        self.standings.refresh()
         loaded = self._watcher.poll()
         if loaded is None:
             if self.securing.keys_changed():
@@ -241,6 +262,11 @@ class App:
     def settings(self) -> Settings:
         """The settings in force now."""
         return self.loaded.settings
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """The environment with the stored keys laid under it."""
+        return self._keys
 
     @property
     def runs(self) -> RunService:
@@ -283,27 +309,41 @@ class App:
         settings = loaded.settings
         catalog = with_own_hosts(load_catalog(), settings.providers)
         self.loaded, self.catalog = loaded, catalog
+        self.quotas.configure(catalog, settings.providers)
         self._keys = self.securing.credentials(catalog)
         self._take_snapshot(pulled_models(catalog, self.models_dir))
         self._upstreams = self._upstreams_of(settings)
         if self._tooling is not None and not self._tooling.fits(settings):
             old, self._tooling = self._tooling, None
             self._retire(old.close())
+        gate = CallGate(settings.performance.max_concurrent_requests)
+        sinks = self._sinks(settings)
+        calls = Calls(self._upstreams, gate, self.standings.standing, self.standings.retry)
+        self.embedder = embedder_of(
+            settings, self.securing, calls, self.snapshot, sinks, self._sink
+        )
         self.gateway = Gateway(
             limiter=self.securing.limiter(settings),
             guards=self.securing.input_guards(settings),
             router=self._router(settings),
             attempts=Attempts(
                 call=self._upstreams.call,
-                gate=CallGate(settings.performance.max_concurrent_requests),
+                gate=gate,
+                standing=self.standings.standing,
+                retry=self.standings.retry,
             ),
-            sinks=self._sinks(settings),
+            sinks=sinks,
             clock=self._clock,
             output_guard=self.securing.output_guard(settings),
             cache=_cache(settings, self._clock),
+            coalescer=Coalescer(),
+            conversations=self._conversations,
             throttle=self._sink,
             store_text=settings.monitoring.store_prompts,
         )
+
+    def _key_ids(self, provider_id: str) -> Sequence[str]:
+        return self._upstreams.key_ids(provider_id) if self._upstreams else ()
 
     def _agent_names(self) -> tuple[str, ...]:
         return self.running.agents.names()  # read at each call: a user's file may be new
@@ -333,6 +373,7 @@ class App:
             return fresh
         if old.serves_like(fresh):
             return old
+        self.standings.forget_keys(fresh.changed_keys(old))
         self._retire(old.retire())
         return fresh
 
@@ -376,6 +417,7 @@ class App:
             max_cost_usd=settings.budget.max_usd_per_request,
             max_retries=settings.models.max_retries,
             experience=self.observing.experience.advantages,
+            standing=self.standings.standing,
         )
 
     @cached_property
@@ -384,7 +426,7 @@ class App:
         return TaskClassifier.from_bytes(weights)
 
     def _sinks(self, settings: Settings) -> list[EventSink]:
-        return [self._sink, *self.observing.sinks(settings)]
+        return [self._sink, self.quotas, *self.observing.sinks(settings)]
 
     def _write_audit(self, records: Sequence[RequestRecord]) -> None:
         if self.settings.monitoring.enable_audit_log:

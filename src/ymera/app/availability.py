@@ -11,7 +11,7 @@ from ymera.catalog.catalog import Catalog
 from ymera.config.schema import Settings
 from ymera.core.model import Model, Provider, ProviderKind
 from ymera.core.route import ExclusionReason
-from ymera.providers.hosts import why_not_callable
+from ymera.providers.hosts import calls_loopback_port, why_not_callable
 from ymera.providers.local import is_runnable
 from ymera.providers.pull import is_pulled
 
@@ -75,8 +75,21 @@ def _provider_problem(
                 f"providers.{provider.id}.enabled = true.",
             )
         case _:
+            if provider.kind is ProviderKind.LOCAL and _is_ours(provider, settings, environ):
+                return (
+                    ExclusionReason.NOT_CALLABLE,
+                    f"{provider.name} would be at port {settings.server.port}, which is Ymera's "
+                    f"own: give providers.{provider.id}.base_url, or another server.port.",
+                )
             consent = provider.id in settings.keyless_consent or (own is not None and own.keyless)
             return why_not_callable(provider, environ, consent=consent)
+
+
+def _is_ours(provider: Provider, settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Return whether a row's usual address is our own listener, which would ask itself."""
+    own = settings.providers.get(provider.id)
+    told = own is not None and own.base_url is not None
+    return not told and calls_loopback_port(provider, environ, settings.server.port)
 
 
 def _embedded_problem(settings: Settings) -> Unavailable | None:

@@ -25,21 +25,51 @@ from ymera.core.chat import (
 from ymera.core.errors import MachineError, ProviderError, ProviderErrorKind, YmeraError
 from ymera.core.model import ModelKind, Provider
 from ymera.core.ports import ChatProvider
+from ymera.providers.hosts import key_variables
 from ymera.security.vault import Vault
 
-__all__ = ["Credentials", "KeyTrial", "KeyWatch", "try_key"]
+__all__ = [
+    "MOST_KEYS",
+    "Credentials",
+    "KeyTrial",
+    "KeyWatch",
+    "number_of",
+    "slot_of",
+    "try_key",
+    "variables_of",
+]
+
+MOST_KEYS = 9
+"""Keys one provider may have."""
 
 _log = logging.getLogger(__name__)
+
+
+def slot_of(provider_id: str, number: int = 1) -> str:
+    """Return the name a provider's key of that number (1..9) is stored under."""
+    return provider_id if number == 1 else f"{provider_id}:{number}"
+
+
+def number_of(slot: str) -> tuple[str, int]:
+    """Return provider id and number of a slot."""
+    provider_id, _, number = slot.partition(":")
+    return provider_id, int(number) if number.isdecimal() else 1
+
+
+def variables_of(provider: Provider, number: int) -> tuple[str, ...]:
+    """Return the variables that may hold a provider's key of that number, preferred first."""
+    return tuple(f"{name}{'' if number == 1 else f'_{number}'}" for name in provider.key_env)
 
 
 class Credentials(Mapping[str, str]):
     """The environment with stored keys laid under it: an exported variable wins.
 
-    A stored key stands under the first variable its provider reads, unless any of them is set.
+    A stored key stands under the first variable its provider reads, unless any of them is set; a
+    further one under the variable of its number, such as `GROQ_API_KEY_2`.
 
     Args:
         environ: looked up at each access, as the process's environment may change.
-        stored: keys by provider.
+        stored: keys by slot, see `slot_of`.
         catalog: says which variables a provider reads.
     """
 
@@ -53,13 +83,13 @@ class Credentials(Mapping[str, str]):
         self._stored: dict[str, str] = {}
         if catalog is None:
             return
-        for provider_id, key in stored.items():
+        for slot, key in stored.items():
+            provider_id, number = number_of(slot)
             provider = catalog.providers.get(provider_id)
-            if provider is not None and provider.key_env and not self._is_set(provider):
-                self._stored[provider.key_env[0]] = key
-
-    def _is_set(self, provider: Provider) -> bool:
-        return any(self._environ.get(name, "").strip() for name in provider.key_env)
+            if provider is not None and provider.key_env:
+                names = variables_of(provider, number)
+                if not any(environ.get(name, "").strip() for name in names):
+                    self._stored[names[0]] = key
 
     def __getitem__(self, name: str) -> str:
         value = self._environ.get(name, "")
@@ -95,7 +125,7 @@ class KeyWatch:
         self._seen: FileStamp | None = None
 
     def read(self) -> Mapping[str, str]:
-        """Return the stored keys, by provider; none, with a line in the log, when unreadable."""
+        """Return the stored keys, by slot; none, with a line in the log, when unreadable."""
         self._seen = file_stamp(self._vault.path)
         if self._seen is None:
             return {}
@@ -167,7 +197,8 @@ async def try_key(
         return KeyTrial(
             verdict="untested", detail=f"not tested: {provider.name} has no free model to ask"
         )
-    others = {name: value for name, value in environ.items() if name not in provider.key_env}
+    variables = key_variables(provider)
+    others = {name: value for name, value in environ.items() if name not in variables}
     upstreams = Upstreams(
         catalog=catalog,
         settings=settings,

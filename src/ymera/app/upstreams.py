@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -12,10 +12,17 @@ from ymera.catalog.catalog import Catalog
 from ymera.config.schema import Settings
 from ymera.core.answer import ChatEvent
 from ymera.core.chat import ChatRequest
-from ymera.core.errors import MachineError
+from ymera.core.embedding import EmbeddingAnswer, EmbeddingRequest
+from ymera.core.errors import MachineError, ProviderError, ProviderErrorKind
 from ymera.core.model import Model, Provider, ProviderKind
-from ymera.core.ports import ChatProvider, Deadlines, ProviderFactory, Transport
-from ymera.providers.hosts import connect_host
+from ymera.core.ports import (
+    ChatProvider,
+    Deadlines,
+    EmbeddingProvider,
+    ProviderFactory,
+    Transport,
+)
+from ymera.providers.hosts import ProviderKey, connect_host, provider_keys
 from ymera.providers.local import LocalProvider
 from ymera.providers.local_settings import LocalSettings
 from ymera.providers.transport import HttpTransport
@@ -52,7 +59,8 @@ class Upstreams:
         self._environ = environ
         self._models_dir = models_dir
         self._given = given
-        self._made: dict[str, ChatProvider] = {}
+        self._made: dict[tuple[str, str | None], ChatProvider] = {}
+        self._key_ids: dict[str, tuple[str, ...]] = {}
         self._transport: Transport | None = None
         self._calls = 0
         self._idle = asyncio.Event()
@@ -60,16 +68,44 @@ class Upstreams:
 
     @asynccontextmanager
     async def call(
-        self, request: ChatRequest, model: Model
+        self, request: ChatRequest, model: Model, key_id: str | None = None
     ) -> AsyncGenerator[AsyncIterator[ChatEvent], None]:
-        """Ask `model`; gives the events of its answer, and ends the call when left."""
+        """Ask `model`; gives the events of its answer, and ends the call when left.
+
+        Args:
+            request: what to ask.
+            model: of whom.
+            key_id: one of `key_ids`; None: the provider's first key, or none.
+        """
         deadlines = self.deadlines_for(model, stream=request.stream)
+        with self._under_way():
+            events = self.provider_for(model, key_id).stream(request, model, deadlines)
+            async with aclosing(events):
+                yield events
+
+    async def embed(
+        self, request: EmbeddingRequest, model: Model, key_id: str | None = None
+    ) -> EmbeddingAnswer:
+        """Return the vectors of the request's texts by `model`, with that key.
+
+        Raises:
+            ProviderError: the upstream failed; kind capability: its provider makes no vectors.
+            Unsupported: its dialect cannot say what was asked.
+        """
+        provider = self.provider_for(model, key_id)
+        if not isinstance(provider, EmbeddingProvider):
+            raise ProviderError(
+                f"{model.provider} makes no vectors.", kind=ProviderErrorKind.CAPABILITY
+            )
+        with self._under_way():
+            return await provider.embed(request, model, self.deadlines_for(model, stream=False))
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
         self._calls += 1
         self._idle.clear()
         try:
-            events = self.provider_for(model).stream(request, model, deadlines)
-            async with aclosing(events):
-                yield events
+            yield
         finally:
             self._calls -= 1
             if not self._calls:
@@ -94,12 +130,42 @@ class Upstreams:
         await self._idle.wait()
         await self.close()
 
-    def provider_for(self, model: Model) -> ChatProvider:
-        """Return the provider of `model`, the same one each time."""
-        provider = self._given.get(model.provider) or self._made.get(model.provider)
+    def provider_for(self, model: Model, key_id: str | None = None) -> ChatProvider:
+        """Return the client of `model` with that key, the same one each time."""
+        provider = self._given.get(model.provider) or self._made.get((model.provider, key_id))
         if provider is None:
-            provider = self._made[model.provider] = self._make(self._catalog.provider_of(model))
+            made = self._make(self._catalog.provider_of(model), key_id)
+            provider = self._made[model.provider, key_id] = made
         return provider
+
+    def running_models(self) -> tuple[Model, ...]:
+        """Return the embedded models that are loaded now."""
+        local = [each for each in self._made.values() if isinstance(each, LocalProvider)]
+        return tuple(
+            model for model in self._catalog.models if any(each.runs(model) for each in local)
+        )
+
+    def key_ids(self, provider_id: str) -> tuple[str, ...]:
+        """Return the names of a provider's keys, the first one first; empty: it has none."""
+        found = self._key_ids.get(provider_id)
+        if found is None:
+            found = tuple(each.id for each in self._keys_of(provider_id))
+            self._key_ids[provider_id] = found
+        return found
+
+    def changed_keys(self, older: Upstreams) -> tuple[tuple[str, str], ...]:
+        """Return provider and name of each key that `older` had asked with, and that is another."""
+        return tuple(
+            (provider_id, key.id)
+            for provider_id in older._key_ids
+            for key in older._keys_of(provider_id)
+            if key not in self._keys_of(provider_id)
+        )
+
+    def _keys_of(self, provider_id: str) -> tuple[ProviderKey, ...]:
+        provider = self._catalog.providers.get(provider_id)
+        hosted = provider is not None and provider_id not in self._given
+        return provider_keys(provider, self._environ) if hosted and provider is not None else ()
 
     def deadlines_for(self, model: Model, *, stream: bool) -> Deadlines:
         """Return how long a call may take; a stream may go on while pieces keep coming."""
@@ -120,14 +186,15 @@ class Upstreams:
         if transport is not None:
             await transport.close()
 
-    def _make(self, provider: Provider) -> ChatProvider:
+    def _make(self, provider: Provider, key_id: str | None) -> ChatProvider:
         match provider.kind:
             case ProviderKind.EMBEDDED:
                 return self._embedded(provider)
             case ProviderKind.SCRIPTED:
                 return _double(provider)
             case _:
-                return connect_host(provider, self._environ, self._shared_transport())
+                transport = self._shared_transport()
+                return connect_host(provider, self._environ, transport, key_id=key_id)
 
     def _embedded(self, provider: Provider) -> ChatProvider:
         local = self._settings.local

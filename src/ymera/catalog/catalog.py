@@ -13,6 +13,7 @@ import msgspec
 from ymera.catalog.decode import to_model
 from ymera.catalog.entries import ModelEntry, ProviderEntry, Source
 from ymera.catalog.free import free_terms
+from ymera.catalog.overlay import Upkeep
 from ymera.core.errors import CatalogError, UnknownModel
 from ymera.core.model import Model, Provider
 
@@ -30,6 +31,7 @@ class Catalog:
         models: each id once, each of a provider above.
         provider_entries, model_entries: the rows behind them, by id; user-defined ones have none.
         load_sources: reads the sources table when it is first asked for.
+        upkeep: what lies over the rows.
 
     Raises:
         CatalogError: an id twice, or a model of an unknown provider.
@@ -44,6 +46,7 @@ class Catalog:
         provider_entries: Mapping[str, ProviderEntry] = MappingProxyType({}),
         model_entries: Mapping[str, ModelEntry] = MappingProxyType({}),
         load_sources: Callable[[], Mapping[str, Source]] = dict,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.generated = generated
         self.providers: Mapping[str, Provider] = MappingProxyType(_by_id(providers, "provider"))
@@ -52,6 +55,7 @@ class Catalog:
         self.provider_entries = provider_entries
         self.model_entries = model_entries
         self._load_sources = load_sources
+        self.upkeep = upkeep or Upkeep()
         for model in self.models:
             if model.provider not in self.providers:
                 raise CatalogError(
@@ -73,6 +77,10 @@ class Catalog:
             for name in {model.upstream_id, model.upstream_id.rsplit("/", 1)[-1]}:
                 names.setdefault(name, []).append(model)
         return names
+
+    def find_id(self, model_id: str) -> Model | None:
+        """Return the model with exactly this id."""
+        return self._by_id.get(model_id)
 
     def find(self, name: str) -> Model | None:
         """Return the model with this id, or the only one with this upstream id; else None."""
@@ -150,6 +158,24 @@ class Catalog:
             },
             model_entries=entries,
             load_sources=lambda: self.sources,
+            upkeep=self.upkeep,
+        )
+
+    def with_upkeep(
+        self, models: Mapping[str, Model], entries: Mapping[str, ModelEntry], upkeep: Upkeep
+    ) -> Catalog:
+        """Return a copy with these models, their rows and what is known of them laid over.
+
+        The free guard has decided already; see `ymera.catalog.layers`.
+        """
+        return Catalog(
+            generated=self.generated,
+            providers=self.providers.values(),
+            models={**self._by_id, **models}.values(),
+            provider_entries=self.provider_entries,
+            model_entries=entries,
+            load_sources=lambda: self.sources,
+            upkeep=upkeep,
         )
 
     def _guarded(self, model: Model, provider: Provider) -> Model:

@@ -110,7 +110,8 @@ def _providers(catalog: Catalog) -> Iterator[Problem]:
         if len(needed) > len(provider.extra_env):
             yield _error(provider.id, f"Nothing fills {needed} in its base URL.")
     for entry in catalog.provider_entries.values():
-        named = (*entry.src, *entry.free_limits.src, *entry.privacy.src)
+        flags = (source for flag in entry.flags.values() for source in flag.src)
+        named = (*entry.src, *entry.free_limits.src, *entry.privacy.src, *flags)
         for source in sorted({*named, *entry.ratelimit_headers_src} - catalog.sources.keys()):
             yield _error(entry.id, f"It names an unknown source, '{source}'.")
 
@@ -144,7 +145,8 @@ def _provenance(
     except msgspec.ValidationError as error:
         yield _error(model_id, f"Its evidence is broken: {error}.")
         return
-    named = {*evidence.src.values(), *evidence.free_src}
+    flags = {source for flag in entry.flags.values() for source in flag.src}
+    named = {*evidence.src.values(), *evidence.free_src, *flags}
     for source in sorted((named | {q.src for q in evidence.quality.values()}) - {*catalog.sources}):
         yield _error(model_id, f"It names an unknown source, '{source}'.")
     for field in sorted(evidence.src.keys() - set(ModelEntry.__struct_fields__)):

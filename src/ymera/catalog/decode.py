@@ -26,6 +26,8 @@ from ymera.wire.dialects import UPSTREAM_DIALECTS
 __all__ = ["broken", "decode_snapshot", "to_model", "to_provider"]
 
 _SPOKEN = frozenset(Dialect)
+_OPENAI = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
+"""Dialects that are asked at `base_url`, with `auth`."""
 _snapshot = msgspec.json.Decoder(Snapshot)
 _rows = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -73,13 +75,14 @@ def to_provider(entry: ProviderEntry) -> Provider:
         quirks=entry.quirks,
         endpoints=tuple(_endpoints(entry)),
         flags=frozenset(entry.flags),
+        address_env=entry.address_env,
     )
 
 
 def _endpoints(entry: ProviderEntry) -> Iterator[Endpoint]:
     """Yield where each dialect is asked; of several native ones that share an address, each."""
     for name in entry.wire:
-        own = name != Dialect.OPENAI_CHAT
+        own = name not in _OPENAI
         base_url = entry.native_base_url if own else entry.base_url
         if name not in UPSTREAM_DIALECTS or base_url is None:
             continue

@@ -130,6 +130,7 @@ class ProviderEntry(_Row, frozen=True, kw_only=True):
         usage_in_stream, error_shape: behaviour in words.
         quirks: one sentence each; `[unverified]` in front when no source backs it.
         flags: what an encoder has to heed, each with its reason.
+        address_env: variable that, where it is set, holds the host and port to call instead.
         card_required, phone_required, commercial_ok: terms of signing up; None = not known.
     """
 
@@ -160,6 +161,7 @@ class ProviderEntry(_Row, frozen=True, kw_only=True):
     error_shape: str | None = None
     quirks: tuple[Text, ...] = ()
     flags: dict[Quirk, Flag] = {}
+    address_env: Text | None = None
     privacy: Privacy = Privacy()
     src: tuple[str, ...] = ()
 

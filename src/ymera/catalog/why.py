@@ -51,6 +51,8 @@ def why(catalog: Catalog, name: str) -> tuple[Fact, ...]:
         return tuple(_configured(model))
     facts = [*_capabilities(catalog, entry), *_quality(catalog, entry), *_free(catalog, entry)]
     provider = catalog.provider_entries.get(entry.provider)
+    flags = {**(provider.flags if provider else {}), **entry.flags}
+    facts += [_fact(catalog, f"flag.{name}", flag.reason, flag.src) for name, flag in flags.items()]
     facts.append(_derived("free.may_auto_route", model.free.may_auto_route, model.free.reason))
     return (*facts, *(_host(catalog, provider) if provider else ()))
 

@@ -48,6 +48,11 @@ class DataPaths:
         return self.root / "models"
 
     @property
+    def closed_providers(self) -> Path:
+        """File of providers that are closed because they billed."""
+        return self.root / "providers" / "closed.json"
+
+    @property
     def records(self) -> Path:
         """SQLite database of request records."""
         return self.root / "records.sqlite3"

@@ -12,10 +12,12 @@ hold text by nature; `ymera.config.keys` parses them by the type a setting has h
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from ymera.config.hosts import ProviderSettings
+from ymera.config.section import Section as _Section
 from ymera.config.types import (
     Directory,
     Host,
@@ -44,12 +46,6 @@ __all__ = [
     "Settings",
     "ToolSettings",
 ]
-
-
-class _Section(BaseModel):
-    """What every table has in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelSettings(_Section):
@@ -360,43 +356,6 @@ class McpSettings(_Section):
         le=31_536_000,
         description="Idle seconds after which a server is ended until its next use; null: never.",
     )
-
-
-class ProviderSettings(_Section):
-    """A host of your own, or what is to differ for a host of the catalogue.
-
-    For a host of the catalogue only what is set differs; a host of your own needs `models` and,
-    unless it is scripted, `base_url`.
-    """
-
-    # Code that lays this over a row of the catalogue asks `model_fields_set` what is set.
-
-    kind: Literal["openai-chat", "scripted"] = Field(
-        "openai-chat",
-        description="openai-chat is any host of that dialect; scripted is the shipped double.",
-    )
-    base_url: HttpUrl | None = Field(
-        None,
-        description="Address of the OpenAI dialect, such as http://127.0.0.1:8000/v1.",
-    )
-    key_env: VariableName | None = Field(
-        None, description="Name of the environment variable that holds the key, not the key."
-    )
-    models: Annotated[tuple[Text, ...], Many] = Field(
-        (), description="Models of this host, as the host names them."
-    )
-    free: bool = Field(False, description="You vouch that its models cost nothing.")
-    keyless: bool = Field(False, description="The host answers without a key.")
-    context_window: int | None = Field(
-        None, ge=256, le=100_000_000, description="Tokens of context of its models; null: unknown."
-    )
-    tools: bool | None = Field(
-        None, description="Its models call tools by themselves; null: unknown, counts as no."
-    )
-    json_schema: bool | None = Field(
-        None, description="Its models keep to a JSON Schema; null: unknown, counts as no."
-    )
-    enabled: bool = Field(True, description="false takes the host out of every choice.")
 
 
 class Settings(_Section):

@@ -172,7 +172,8 @@ class AnswerBuilder:
                     pieces.append(event)
             case UsageReport():
                 self.usage = event.usage
-                self.reported_cost_usd = event.cost_usd
+                if event.cost_usd is not None:  # said once, it is not unsaid
+                    self.reported_cost_usd = event.cost_usd
             case Finish():
                 self.finish_reason = event.reason
             case RequestAdapted() | LimitsSeen():

@@ -116,11 +116,16 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """Structured output: any JSON object, or JSON that fits `schema` (encoded JSON Schema)."""
+    """Structured output: any JSON object, or JSON that fits `schema` (encoded JSON Schema).
+
+    `checked` False is for our own steps that read an answer themselves and can do with a misfit:
+    otherwise an answer that does not fit never leaves, and another model is asked.
+    """
 
     schema: msgspec.Raw | None = None
     name: str = "answer"
     strict: bool | None = None
+    checked: bool = True
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):

@@ -314,7 +314,7 @@ class NoRoute(YmeraError):
     """Nothing can serve this request now.
 
     `exclusions` says for each model why not; `failures` holds what ended the attempts that were
-    made, and `retry_after_s` the shortest wait any of them asked for.
+    made, and `retry_after_s` the shortest wait after which one of them may answer.
     """
 
     code = "no_route"
@@ -334,8 +334,9 @@ class NoRoute(YmeraError):
         self.exclusions = tuple(exclusions)
         self.failures = tuple(failures)
         of_providers = [each for each in failures if isinstance(each, ProviderError)]
-        waits = [each.retry_after_s for each in of_providers if each.retry_after_s is not None]
-        self.retry_after_s = min(waits, default=None)
+        waits = [each.retry_after_s for each in of_providers]
+        waits += [each.retry_after_s for each in exclusions]
+        self.retry_after_s = min((each for each in waits if each is not None), default=None)
         if failures and all(each.exit_code == _EXIT_CREDENTIALS for each in failures):
             self.exit_code = _EXIT_CREDENTIALS
 

@@ -64,6 +64,8 @@ class Quirk(StrEnum):
     """Writes its reasoning into the text, between <think> tags."""
     COUNTS_FAILED = "counts-failed"
     """Counts failed calls against its limits."""
+    NO_KEY = "no-key"
+    """Is never sent a key, even where one is set: without one it is free."""
 
 
 class ProviderKind(StrEnum):
@@ -263,6 +265,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         quirks: for people, one sentence each.
         endpoints: one for each dialect that can be asked upstream, preferred first.
         flags: what an encoder has to heed.
+        address_env: variable that, where it is set, holds the host and port to call instead.
     """
 
     id: str
@@ -283,3 +286,4 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     quirks: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     flags: frozenset[Quirk] = frozenset()
+    address_env: str | None = None

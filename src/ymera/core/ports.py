@@ -7,13 +7,14 @@ composition root (`ymera.app`) plugs them together.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from ymera.core.access import Principal
 from ymera.core.answer import ChatEvent
 from ymera.core.chat import ChatRequest
+from ymera.core.embedding import EmbeddingAnswer, EmbeddingRequest
 from ymera.core.model import Model, Provider
 from ymera.core.record import RequestRecord
 from ymera.core.tool import ContextItem, Tool, ToolResult
@@ -21,6 +22,7 @@ from ymera.core.tool import ContextItem, Tool, ToolResult
 __all__ = [
     "ChatProvider",
     "Deadlines",
+    "EmbeddingProvider",
     "EventSink",
     "InputGuard",
     "OutputGuard",
@@ -109,6 +111,21 @@ class ChatProvider(Protocol):
 
     async def close(self) -> None:
         """Release connections and child processes."""
+
+
+@runtime_checkable
+class EmbeddingProvider(Protocol):
+    """How one provider's models are asked for vectors; most providers of chat are one, too."""
+
+    async def embed(
+        self, request: EmbeddingRequest, model: Model, deadlines: Deadlines
+    ) -> EmbeddingAnswer:
+        """Return one vector per text.
+
+        Raises:
+            ProviderError: whatever the upstream did.
+            Unsupported: its dialect cannot say what was asked.
+        """
 
 
 class ProviderFactory(Protocol):

@@ -21,7 +21,8 @@ NO_AGENT = "direct"
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream call. `error_code` is the `ProviderErrorKind` word, None on success.
 
-    `losses` are sentences: what of the request the upstream could not be told.
+    `losses` are sentences: what of the request the upstream could not be told; `key_id` is the
+    name of the key that was used, never the key.
     """
 
     model_id: str
@@ -31,6 +32,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     error: str | None = None
     losses: tuple[str, ...] = ()
+    key_id: str | None = None
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +55,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
         prompt_chars, answer_chars: sizes, kept even when the text is not.
         prompt, answer: text; None unless storing text is switched on.
         agent: agent the request belongs to.
-        cached: whether the answer came from the cache.
+        cached: whether the answer came from the cache, or from an equal request of the same
+            caller that was asked at the same time.
         run_id, phase: run and phase the request belongs to.
         tools, context: what was used to put the request together.
         findings: kinds of what the guards found in question and answer, each once.

@@ -40,19 +40,21 @@ class RoutePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A model considered for one request.
+    """A model, and the key to ask it with, considered for one request.
 
     Attributes:
         model: catalogue entry.
         score: higher is better; comparable within one plan only.
         terms: the parts `score` adds up from, by name.
         reason: one sentence for people.
+        key_id: name of the key that would be used, never the key; None where none is needed.
     """
 
     model: Model
     score: float
     terms: dict[str, float]
     reason: str
+    key_id: str | None = None
 
 
 class ExclusionReason(StrEnum):
@@ -72,15 +74,29 @@ class ExclusionReason(StrEnum):
     NO_JSON_SCHEMA = "no_json_schema"
     PRIVACY = "privacy"
     HEALTH = "health"
+    KEY = "key"
+    """Every key of its provider was refused or is out of credit."""
+    QUOTA = "quota"
+    """Used up for now; `limit_minute` and `limit_day` are of requests too large at any time."""
+    CLOSED = "closed"
+    """Its provider billed, or was about to, and stays closed until it is opened by hand."""
     NOT_ASKED = "not_asked"
 
 
 class Exclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that was left out; `detail` is one sentence with the numbers."""
+    """A model that was left out.
+
+    Attributes:
+        model_id: catalogue id.
+        reason: stable code.
+        detail: one sentence with the numbers.
+        retry_after_s: seconds after which it may be asked; None where waiting does not help.
+    """
 
     model_id: str
     reason: ExclusionReason
     detail: str
+    retry_after_s: float | None = None
 
 
 class RoutePlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,24 +3,21 @@
 The commit point is the first delta that can reach the caller. Before it, a failure moves on to
 the next candidate; after it, the failure is the caller's to see. A plain (not streamed) answer
 reaches the caller whole, so its commit point is its end.
+
+Right before each call, with a slot for it in hand, it is looked at once more whether the candidate
+can be asked: what the plan knew may have changed since.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
-from ymera.core.answer import (
-    AnswerBuilder,
-    ChatEvent,
-    FinishReason,
-    LimitsSeen,
-    ReasoningDelta,
-    RequestAdapted,
-    TextDelta,
-    ToolCallDelta,
-)
+import msgspec
+
+from ymera.core.answer import ChatEvent
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import (
     CatalogError,
@@ -29,20 +26,28 @@ from ymera.core.errors import (
     NoRoute,
     ProviderError,
     ProviderErrorKind,
+    ProviderErrorScope,
+    Unsupported,
     YmeraError,
 )
 from ymera.core.model import Model
-from ymera.core.route import RoutePlan
+from ymera.core.route import Candidate, Exclusion, RoutePlan
 from ymera.engine.gate import CallGate
+from ymera.engine.standing import Standing
+from ymera.engine.structured import checked
 from ymera.engine.trace import RequestTrace
+from ymera.engine.upstream_call import UpstreamCall
 
-__all__ = ["Attempts", "Call", "Commitment"]
+__all__ = ["Attempts", "Call", "Commitment", "Retry", "nothing"]
 
 _FINAL = frozenset({ProviderErrorKind.MODERATION})
 """Failures that another model must not paper over."""
 
-_FAILURES = (ProviderError, MachineError, ConfigError, CatalogError)
-"""What is wrong with one candidate, so that the next one may still answer."""
+_FAILURES = (ProviderError, MachineError, ConfigError, CatalogError, Unsupported)
+"""What is wrong with one candidate, so that the next one may still answer: `Unsupported` where its
+dialect has no words for what is asked."""
+
+_HINT = "`ymera doctor` shows what is wrong; `ymera route` shows what could be asked."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +69,97 @@ class Commitment:
             yield event
 
 
-Call = Callable[[ChatRequest, Model], AbstractAsyncContextManager[AsyncIterator[ChatEvent]]]
-"""Starts one upstream call: entering gives its events, leaving ends the call."""
+async def nothing() -> AsyncIterator[ChatEvent]:
+    """Yield no event: the rest of an answer that is whole."""
+    return
+    yield  # type: ignore[unreachable]  # makes this a generator
+
+
+class Call(Protocol):
+    """Starts one upstream call: entering gives its events, leaving ends the call."""
+
+    def __call__(
+        self, request: ChatRequest, model: Model, key_id: str | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[ChatEvent]]:
+        """Return the call; `key_id` names the key to use, None the provider's first or none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """A second try of the last candidate, where nobody else is left to ask.
+
+    It is made where the upstream failed quickly and before it had answered anything: what it
+    might have done twice is nothing. A call that ran into a deadline is not made again.
+
+    Attributes:
+        random: returns 0..1, so that callers who failed together do not come back together.
+        pause: waits for seconds.
+        pause_s: the middle of the pause.
+        quick_s: what counts as quickly.
+    """
+
+    random: Callable[[], float]
+    pause: Callable[[float], Awaitable[None]]
+    pause_s: float = 0.3
+    quick_s: float = 0.9
+
+    def helps(self, error: YmeraError, took_s: float) -> bool:
+        """Return whether the failed call may well succeed a moment later."""
+        return (
+            isinstance(error, ProviderError)
+            and error.kind is ProviderErrorKind.TRANSIENT
+            and (error.retry_after_s or 0.0) <= self.quick_s
+            and took_s <= self.quick_s
+        )
+
+    async def wait(self) -> None:
+        """Wait for half to one and a half of `pause_s`."""
+        await self.pause(self.pause_s * (0.5 + self.random()))
+
+
+class _PassedOver(Exception):
+    """A candidate that cannot be asked at this moment."""
+
+    def __init__(self, exclusion: Exclusion) -> None:
+        super().__init__(exclusion.detail)
+        self.exclusion = exclusion
+
+
+class _Asking:
+    """What has become of the candidates of one request so far."""
+
+    def __init__(self, request: ChatRequest, plan: RoutePlan, trace: RequestTrace) -> None:
+        self.request = request
+        self.plan = plan
+        self.trace = trace
+        self.failures: list[YmeraError] = []
+        self.tried: set[str | None] = set()
+        """Keys the model at hand was asked with."""
+        self.answered = False
+        """Whether the last call had begun to answer."""
+        self.asked: dict[str, None] = {}
+        """Ids of the models that were asked."""
+
+    def pass_over(self, exclusion: Exclusion) -> None:
+        self.plan = msgspec.structs.replace(
+            self.plan, exclusions=(*self.plan.exclusions, exclusion)
+        )
+        self.trace.plan = self.plan
+
+    def error(self) -> YmeraError:
+        """Return what to tell when nobody has answered."""
+        plan, failures = self.plan, self.failures
+        unsayable = failures and all(isinstance(each, Unsupported) for each in failures)
+        if unsayable or (failures and len(plan.candidates) == 1):
+            return failures[-1]
+        if failures:
+            names = ", ".join(self.asked)
+            message = f"Every model that could be asked failed: {names}. Last error: {failures[-1]}"
+        else:
+            message = f"No model can be asked at this moment. {plan.exclusions[-1].detail}"
+        error = NoRoute(message, exclusions=plan.exclusions, failures=failures, hint=_HINT)
+        error.__cause__ = failures[-1] if failures else None
+        return error
 
 
 class Attempts:
@@ -74,89 +168,117 @@ class Attempts:
     Args:
         call: starts one upstream call.
         gate: bounds concurrent upstream calls.
+        standing: says who can be asked now and takes note of each call; None lets everyone be
+            asked and keeps no note.
+        retry: tries the last candidate again; None never does.
     """
 
-    def __init__(self, *, call: Call, gate: CallGate) -> None:
+    def __init__(
+        self,
+        *,
+        call: Call,
+        gate: CallGate,
+        standing: Standing | None = None,
+        retry: Retry | None = None,
+    ) -> None:
         self._call = call
         self._gate = gate
+        self._standing = standing
+        self._retry = retry
 
     async def commit(
         self, request: ChatRequest, plan: RoutePlan, trace: RequestTrace
     ) -> Commitment:
         """Return the first answer that begins (streamed) or is whole (plain).
 
-        Every upstream call is noted in `trace`.
+        Every upstream call is noted in `trace`, and every candidate passed over in its plan.
 
         Raises:
             ProviderError: the only candidate failed, or one failed in a way that is final.
             MachineError, ConfigError, CatalogError: the only candidate could not be asked at all.
-            NoRoute: every one of several candidates failed.
+            Unsupported: no candidate's dialect has words for what is asked.
+            NoRoute: every one of several candidates failed, or none can be asked any more.
         """
-        failures: list[YmeraError] = []
+        asking = _Asking(request, plan, trace)
         for candidate in plan.candidates:
-            try:
-                return await self._attempt(request, candidate.model, trace)
-            except _FAILURES as error:
-                final = isinstance(error, ProviderError) and error.kind in _FINAL
-                if final or len(plan.candidates) == 1:
-                    raise
-                failures.append(error)
-        names = ", ".join(candidate.model.id for candidate in plan.candidates)
-        raise NoRoute(
-            f"Every model that could be asked failed: {names}. Last error: {failures[-1]}",
-            exclusions=plan.exclusions,
-            failures=failures,
-            hint="`ymera doctor` shows what is wrong; `ymera route` shows what could be asked.",
-        ) from failures[-1]
+            commitment = await self._ask(candidate, asking)
+            if commitment is not None:
+                return commitment
+        raise asking.error()
 
-    async def _attempt(self, request: ChatRequest, model: Model, trace: RequestTrace) -> Commitment:
+    async def _ask(self, candidate: Candidate, asking: _Asking) -> Commitment | None:
+        """Ask one model, with its other keys where a key was to blame; None: go on to the next."""
+        asking.tried.clear()
+        retries = 0 if self._retry is None or candidate is not asking.plan.candidates[-1] else 1
+        while True:
+            started_s = asking.trace.clock.monotonic()
+            try:
+                return await self._attempt(candidate, asking)
+            except _PassedOver as passed:
+                if not asking.tried:
+                    asking.pass_over(passed.exclusion)
+                return None
+            except _FAILURES as error:
+                if isinstance(error, ProviderError) and error.kind in _FINAL:
+                    raise
+                asking.failures.append(error)
+                took_s = asking.trace.clock.monotonic() - started_s
+                again = retries and not asking.answered and self._retry is not None
+                if again and self._retry is not None and self._retry.helps(error, took_s):
+                    retries = 0
+                    asking.tried.clear()
+                    await self._retry.wait()
+                elif self._standing is None or not _about_key(error):
+                    return None
+
+    async def _attempt(self, candidate: Candidate, asking: _Asking) -> Commitment:
+        request, trace, model = asking.request, asking.trace, candidate.model
         trace.upstream_starts()
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._gate)
-            at, started_s = trace.clock.now(), trace.clock.monotonic()
+            call = self._begun(candidate, asking)
+            resources.push(call.ended)
             try:
-                events = await resources.enter_async_context(self._call(request, model))
-                head = await _read_head(events, request)
-            except BaseException as error:
-                trace.attempted(model, started_s, at, error)
-                raise
-            losses = tuple(
-                each for event in head if isinstance(event, RequestAdapted) for each in event.losses
-            )
-            head = tuple(each for each in head if not isinstance(each, RequestAdapted | LimitsSeen))
-            trace.attempted(model, started_s, at, None, losses)
-            trace.model = model
-            return Commitment(head=head, rest=events, resources=resources.pop_all())
-        raise AssertionError("unreachable: the stack swallows nothing")
+                events = await resources.enter_async_context(
+                    self._call(request, model, call.key_id)
+                )
+                events = checked(events, request, model)
+                await call.read_head(events)
+            finally:
+                asking.answered = call.answered
+            call.commit()
+            if request.stream:
+                return Commitment(head=call.head, rest=events, resources=resources.pop_all())
+        return Commitment(head=call.head, rest=nothing(), resources=AsyncExitStack())
+
+    def _begun(self, candidate: Candidate, asking: _Asking) -> UpstreamCall:
+        """Take what the call needs.
+
+        Raises:
+            _PassedOver: the candidate cannot be asked now.
+        """
+        model, key_id, lease = candidate.model, candidate.key_id, None
+        now = asking.trace.clock.now()
+        if self._standing is not None:
+            profile = asking.plan.profile
+            found = self._standing.admit(model, profile, without=asking.tried, now=now)
+            if isinstance(found, Exclusion):
+                raise _PassedOver(found)
+            key_id = found
+            lease = self._standing.lease(model, key_id, profile, now)
+        asking.tried.add(key_id)
+        asking.asked[model.id] = None
+        return UpstreamCall(asking.request, model, key_id, asking.trace, lease, now)
 
 
-async def _read_head(
-    events: AsyncIterator[ChatEvent], request: ChatRequest
-) -> tuple[ChatEvent, ...]:
-    """Read up to the commit point.
-
-    Raises:
-        ProviderError: the answer is empty, cut, or failed before the commit point.
-    """
-    head: list[ChatEvent] = []
-    seen = AnswerBuilder(keep_text=False)
-    async for event in events:
-        head.append(event)
-        seen.add(event)
-        if request.stream and _says_something(event):
-            return tuple(head)
-    seen.require_finish()
-    stopped = seen.finish_reason is FinishReason.STOP and request.sampling.stop
-    if seen.is_empty and not stopped:  # a stop string may come first of all
-        raise ProviderError("The model's answer is empty.", kind=ProviderErrorKind.BAD_ANSWER)
-    return tuple(head)
-
-
-def _says_something(event: ChatEvent) -> bool:
-    match event:
-        case TextDelta() | ReasoningDelta():
-            return event.text != ""
-        case ToolCallDelta():
-            return True
-        case _:
-            return False
+def _about_key(error: YmeraError) -> bool:
+    return isinstance(error, ProviderError) and (
+        error.scope is ProviderErrorScope.KEY
+        or error.kind
+        in {
+            ProviderErrorKind.AUTH,
+            ProviderErrorKind.QUOTA_MINUTE,
+            ProviderErrorKind.QUOTA_DAY,
+            ProviderErrorKind.QUOTA_MONTH,
+        }
+    )

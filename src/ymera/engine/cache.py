@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,7 +24,7 @@ from ymera.core.answer import (
 from ymera.core.chat import ChatRequest
 from ymera.core.model import Model
 from ymera.core.route import RoutePlan
-from ymera.engine.attempts import Commitment
+from ymera.engine.attempts import Commitment, nothing
 from ymera.engine.trace import RequestTrace
 
 __all__ = ["CachedAnswer", "ResponseCache", "cache_key", "whole"]
@@ -55,12 +55,7 @@ def whole(answer: ChatAnswer) -> Commitment:
     if answer.usage is not None:
         head.append(UsageReport(answer.usage))
     head.append(Finish(answer.finish_reason))
-    return Commitment(head=tuple(head), rest=_nothing(), resources=AsyncExitStack())
-
-
-async def _nothing() -> AsyncIterator[ChatEvent]:
-    return
-    yield  # makes this a generator
+    return Commitment(head=tuple(head), rest=nothing(), resources=AsyncExitStack())
 
 
 def cache_key(request: ChatRequest, principal: Principal) -> bytes | None:

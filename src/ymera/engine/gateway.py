@@ -6,7 +6,7 @@ admission -> input guards -> cache -> route -> attempts with fallback -> output 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest
@@ -15,6 +15,8 @@ from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter, Th
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
 from ymera.engine.cache import ResponseCache, cache_key, whole
+from ymera.engine.coalesce import Coalescer
+from ymera.engine.conversations import Conversations
 from ymera.engine.reply import Reply
 from ymera.engine.router import Routes, nothing_to_ask
 from ymera.engine.trace import Clock, RequestTrace
@@ -34,6 +36,8 @@ class Gateway:
         clock: wall and monotonic time.
         output_guard: looks at answers on their way out; None lets them pass as they are.
         cache: answers of earlier requests; None keeps none.
+        coalescer: lets equal requests share one upstream call; None never does.
+        conversations: who answered their last turns; None remembers none.
         throttle: slows requests down where the sinks cannot keep up; None never does.
         store_text: whether records may hold prompt and answer.
     """
@@ -49,6 +53,8 @@ class Gateway:
         clock: Clock,
         output_guard: OutputGuard | None = None,
         cache: ResponseCache | None = None,
+        coalescer: Coalescer | None = None,
+        conversations: Conversations | None = None,
         throttle: Throttle | None = None,
         store_text: bool = False,
     ) -> None:
@@ -60,6 +66,8 @@ class Gateway:
         self._clock = clock
         self._output_guard = output_guard
         self._cache = cache
+        self._coalescer = coalescer
+        self._conversations = conversations
         self._throttle = throttle
         self._store_text = store_text
 
@@ -113,10 +121,17 @@ class Gateway:
         return whole(cached.answer)
 
     async def _ask(self, trace: RequestTrace) -> Commitment:
-        trace.plan = plan = self._router(trace.request, explain=False)
+        known = self._conversations
+        stays_with = None if known is None else known.last_model(trace)
+        plan = self._router(trace.request, explain=False, stays_with=stays_with)
+        trace.plan = plan
         if not plan.candidates:
             raise nothing_to_ask(plan, lambda: self.route(trace.request))
-        return await self._attempts.commit(trace.request, plan, trace)
+
+        def call() -> Awaitable[Commitment]:
+            return self._attempts.commit(trace.request, plan, trace)
+
+        return await (call() if self._coalescer is None else self._coalescer.ask(trace, plan, call))
 
     def _finish(self, trace: RequestTrace, error: BaseException | None) -> None:
         """Hand the record to the sinks in the loop's next turn, when the reply has left."""
@@ -124,6 +139,8 @@ class Gateway:
             error.request_id, error.route = trace.id, trace.plan
         if error is None and self._cache is not None:
             self._cache.keep(trace)
+        if error is None and self._conversations is not None:
+            self._conversations.answered(trace)
         record = trace.record(error)
         loop = asyncio.get_running_loop()
         for sink in self._sinks:

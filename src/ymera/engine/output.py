@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import msgspec
+
 from ymera.core.answer import (
     ChatEvent,
     ReasoningDelta,
@@ -22,7 +24,8 @@ async def screened(
     """Yield the events as the guard lets them pass.
 
     Text and visible reasoning are screened apart. What the guard holds back leaves when the kind
-    of event changes; when the upstream fails, it does not leave at all.
+    of event changes; when the upstream fails, it does not leave at all. A signature leaves after
+    the reasoning it signs, unless the guard found something in that: it would no longer fit.
 
     Args:
         events: the answer.
@@ -31,14 +34,28 @@ async def screened(
     """
     open_kind: _Delta | None = None
     screen: OutputScreen | None = None
+    found = False
+
+    def noted(finding: str) -> None:
+        nonlocal found
+        found = True
+        report(finding)
+
     async for event in events:
         if isinstance(event, TextDelta | ReasoningDelta):
             kind = type(event)
             if screen is None or kind is not open_kind:
                 for held in _rest(open_kind, screen):
                     yield held
-                open_kind, screen = kind, guard.screen(report)
-            if text := screen.feed(event.text):
+                open_kind, screen, found = kind, guard.screen(noted), False
+            text = screen.feed(event.text)
+            if isinstance(event, ReasoningDelta) and event.signature is not None:
+                text += screen.end()
+                open_kind = screen = None
+                if not found:
+                    yield msgspec.structs.replace(event, text=text)
+                    continue
+            if text:
                 yield event if text == event.text else kind(text)
             continue
         for held in _rest(open_kind, screen):

@@ -13,6 +13,7 @@ from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, TooLong, UnknownModel, Unsupported, YmeraError
 from ymera.core.route import ExclusionReason, RoutePlan, RoutePolicy
 from ymera.core.task import TaskComplexity, TaskType
+from ymera.engine.standing import Standing
 from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot, explain_no_route, plan
 from ymera.routing.policies import ALIASES, policy_for
@@ -34,7 +35,9 @@ _MISSING = {
 class Routes(Protocol):
     """What the gateway asks: `Router`, or a test's own."""
 
-    def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
+    def __call__(
+        self, request: ChatRequest, *, explain: bool, stays_with: str | None = None
+    ) -> RoutePlan:
         """Return the plan."""
 
 
@@ -76,6 +79,7 @@ class Router:
         max_retries: further candidates after the first.
         experience: returns, for an agent (None: none) and a task type, what speaks for or against
             models, -0.5..0.5 by model id; models without history are absent.
+        standing: says who can be asked at this moment; None lets everyone in.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Router:
         max_cost_usd: Decimal,
         max_retries: int,
         experience: Callable[[str | None, TaskType], Mapping[str, float]] = _no_experience,
+        standing: Standing | None = None,
     ) -> None:
         self._catalog = catalog
         self._snapshot = snapshot
@@ -98,13 +103,17 @@ class Router:
         self._max_cost_usd = max_cost_usd
         self._max_retries = max_retries
         self._experience = experience
+        self._standing = standing
 
-    def __call__(self, request: ChatRequest, *, explain: bool) -> RoutePlan:
+    def __call__(
+        self, request: ChatRequest, *, explain: bool, stays_with: str | None = None
+    ) -> RoutePlan:
         """Return the plan; no candidates is a valid plan.
 
         Args:
             request: what to route.
             explain: whether to say of every model why it is left out (see `routing.plan`).
+            stays_with: id of the model that answered this conversation's last turn.
 
         Raises:
             UnknownModel: the request names no model, alias or agent of ours.
@@ -114,7 +123,15 @@ class Router:
             policy = msgspec.structs.replace(policy, avoid=request.hints.avoid_models)
         task = profile(request, self._classifier, self._default_complexity)
         advantages = self._experience(request.hints.agent, task.type)
-        return plan(task, self._snapshot(), policy, explain=explain, advantages=advantages)
+        return plan(
+            task,
+            self._snapshot(),
+            policy,
+            explain=explain,
+            advantages=advantages,
+            stays_with=stays_with,
+            admit=None if self._standing is None else self._standing.admission(),
+        )
 
     def _policy(self, request: ChatRequest) -> RoutePolicy:
         prefer_free = self._prefer_free and request.hints.prefer_free

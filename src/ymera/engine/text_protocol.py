@@ -253,7 +253,10 @@ class TextProtocol:
                     Message(role=Role.USER, content=(TextPart(prompt),)),
                 ),
                 response_format=ResponseFormat(
-                    schema=msgspec.Raw(msgspec.json.encode(schema)), name="step", strict=True
+                    schema=msgspec.Raw(msgspec.json.encode(schema)),
+                    name="step",
+                    strict=True,
+                    checked=False,
                 ),
                 sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=_SEED),
                 hints=msgspec.structs.replace(

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
+
 from ymera.core.access import Principal
 from ymera.core.answer import AnswerBuilder, ChatEvent
 from ymera.core.chat import ChatRequest, prompt_text
@@ -72,9 +74,11 @@ class RequestTrace:
         overhead_s: seconds of our own work before the first upstream call.
         ttft_s: seconds until the first event left.
         cached: whether the answer came from the cache.
+        shared: whether it is that of an equal request, which was asked at the same time.
         of_many: whether several calls made the answer, each with a record of its own.
         spent_usd: what they cost together; None when not known.
         cache_key: under which the answer may be kept; None when it may not.
+        conversation: what its turns share; None where that is not known.
         findings: kinds of what the guards found, in the order of a set.
     """
 
@@ -90,9 +94,11 @@ class RequestTrace:
     overhead_s: float | None = None
     ttft_s: float | None = None
     cached: bool = False
+    shared: bool = False
     of_many: bool = False
     spent_usd: Decimal | None = None
     cache_key: bytes | None = None
+    conversation: bytes | None = None
     findings: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,6 +125,7 @@ class RequestTrace:
         at: datetime,
         error: BaseException | None,
         losses: tuple[str, ...] = (),
+        key_id: str | None = None,
     ) -> None:
         """Note one upstream call: failed with `error`, or answering.
 
@@ -128,6 +135,7 @@ class RequestTrace:
             at: wall time it began.
             error: what ended it; None when it answers.
             losses: what of the request it could not be told.
+            key_id: name of the key it was asked with.
         """
         self.attempts.append(
             Attempt(
@@ -138,7 +146,22 @@ class RequestTrace:
                 error_code=error.kind if isinstance(error, ProviderError) else error_code(error),
                 error=error.message if isinstance(error, YmeraError) else None,
                 losses=losses,
+                key_id=key_id,
             )
+        )
+
+    def broke(self, error: ProviderError, started_s: float) -> None:
+        """Note that the call that was answering failed after all.
+
+        Args:
+            error: what ended it.
+            started_s: monotonic time it began.
+        """
+        self.attempts[-1] = msgspec.structs.replace(
+            self.attempts[-1],
+            latency_s=self.clock.monotonic() - started_s,
+            error_code=error.kind,
+            error=error.message,
         )
 
     def passed(self, event: ChatEvent) -> None:
@@ -158,12 +181,16 @@ class RequestTrace:
         self.findings[kind] = None
 
     def cost_usd(self) -> Decimal | None:
-        """Return what the answer cost, as far as it was read: 0 from the cache, None unknown."""
-        if self.cached:
+        """Return what the answer cost, as far as it was read: 0 from the cache, None unknown.
+
+        What the upstream reports counts for more than the list price, or than being free.
+        """
+        if self.cached or self.shared:
             return Decimal(0)
         if self.of_many or self.model is None:
             return self.spent_usd
-        return self.model.cost_usd(self.answer.usage)
+        reported = self.answer.reported_cost_usd
+        return self.model.cost_usd(self.answer.usage) if reported is None else reported
 
     def record(self, error: BaseException | None) -> RequestRecord:
         """Return the fact to be stored; `error` is what ended the request, None on success."""
@@ -179,7 +206,7 @@ class RequestTrace:
             attempts=tuple(self.attempts),
             model_id=self.model.id if self.model else None,
             provider=self.model.provider if self.model else None,
-            usage=Usage() if self.cached else self.answer.usage,
+            usage=Usage() if self.cached or self.shared else self.answer.usage,
             cost_usd=self.cost_usd(),
             latency_s=self.elapsed_s(),
             ttft_s=self.ttft_s,
@@ -191,7 +218,7 @@ class RequestTrace:
             answer=self.answer.text if self.store_text else None,
             agent=hints.agent,
             private=hints.private,
-            cached=self.cached,
+            cached=self.cached or self.shared,
             run_id=hints.run_id,
             phase=hints.phase,
             tools=hints.tools,

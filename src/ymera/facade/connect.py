@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from ymera.app import App
+from ymera.core.access import LOCAL_OWNER
 from ymera.core.answer import ChatEvent
 from ymera.core.chat import Message
+from ymera.core.embedding import EmbeddingRequest, Embeddings, unpack
 from ymera.core.route import RoutePlan
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.engine.orchestrator import AIRequest, AIResponse
@@ -93,6 +95,38 @@ class Ymera:
         async with aclosing(self._app.orchestrator.stream(request)) as events:
             async for event in events:
                 yield event
+
+    async def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str,
+        dimensions: int | None = None,
+        private: bool = False,
+    ) -> Embeddings:
+        """Return one vector per text.
+
+        Args:
+            texts: one or several, none empty.
+            model: catalogue id of an embedding model, or its bare name (`bge-m3`) for whichever
+                host serves it; there is no `auto`, since vectors of two models do not compare.
+            dimensions: wanted length of the vectors, where the model has several.
+            private: only own machines, and hosts known not to train on free traffic.
+
+        Raises:
+            YmeraError: they could not be had; `hint` says what to do.
+        """
+        inputs = (texts,) if isinstance(texts, str) else tuple(texts)
+        request = EmbeddingRequest(
+            model=model, inputs=inputs, dimensions=dimensions, private=private
+        )
+        done = await self._app.embedder.embed(request, LOCAL_OWNER)
+        return Embeddings(
+            vectors=tuple(unpack(vector) for vector in done.answer.vectors),
+            model=done.trace.model.id if done.trace.model else model,
+            usage=done.answer.usage,
+            cost_usd=done.trace.cost_usd(),
+        )
 
     async def run(
         self,
@@ -190,6 +224,21 @@ class SyncYmera:
         finally:
             if self._running is not None:  # else `close` has ended the generator already
                 self._run(end())
+
+    def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str,
+        dimensions: int | None = None,
+        private: bool = False,
+    ) -> Embeddings:
+        """Return one vector per text; see `Ymera.embed`.
+
+        Raises:
+            YmeraError: they could not be had; `hint` says what to do.
+        """
+        return self._run(self._ai.embed(texts, model=model, dimensions=dimensions, private=private))
 
     def run(
         self,

@@ -154,7 +154,7 @@ class Tries:
         if not self.structured or output.kind is not ArtefactKind.JSON:
             return None
         schema = None if output.schema is None else msgspec.Raw(output.schema)
-        return ResponseFormat(schema=schema, name=self.phase.name)
+        return ResponseFormat(schema=schema, name=self.phase.name, checked=False)
 
     def _messages(self) -> tuple[Message, ...]:
         messages = self.alone.messages if self.is_alone and self.alone else self.prompt.messages

@@ -8,43 +8,62 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ymera.core.answer import ChatEvent, RequestAdapted
-from ymera.core.chat import ChatRequest
+import msgspec
+
+from ymera.core.answer import ChatEvent, LimitsSeen, RequestAdapted
+from ymera.core.chat import ChatRequest, verbatim_for
+from ymera.core.embedding import EmbeddingAnswer, EmbeddingRequest
 from ymera.core.errors import ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
-from ymera.core.model import Model, Quirk
+from ymera.core.model import Dialect, Model, Quirk
 from ymera.core.ports import Deadlines, Transport, TransportResponse
 from ymera.wire.codec import Framing, UpstreamDialect
+from ymera.wire.embedding import embedding_dialect
 from ymera.wire.lines import LineParser
+from ymera.wire.rate_limits import limits_in_headers, limits_of_failure
 from ymera.wire.sse import SSEParser
+from ymera.wire.think_tags import ThinkTags
 
-__all__ = ["HostedProvider"]
+__all__ = ["HostAddress", "HostedProvider"]
 
 _ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 _ERROR_LIMIT_BYTES = 256 * 1024
 _READ_OUT_S = 0.2
 _READ_OUT_BYTES = 16 * 1024
 _MIN_SECRET_CHARS = 6
+_EFFORT = "reasoning_effort"
+_NO_REASONING = f"{_EFFORT} was left out: the model does not think before it answers."
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True)
+class HostAddress:
+    """Where a host is asked in one dialect, and what is sent with each call."""
+
+    dialect: UpstreamDialect
+    base_url: str
+    headers: Mapping[str, str]
+
+
 class HostedProvider:
-    """Asks the models of one host in one dialect.
+    """Asks the models of one host, in the caller's own dialect where the host speaks that.
 
     Args:
         provider_id: catalogue id of the provider.
-        dialect: how it is asked.
+        dialect: how it is asked, unless the caller's dialect is one of `also`.
         base_url: what the dialect's paths are appended to, as in `https://api.example.com/v1`.
         headers: sent with each call: authentication and what the host wants besides. Their
             values never appear in an error.
         transport: carries the bytes; shared between providers, so `close` leaves it open.
+        also: further dialects of the host.
         flags: how the host departs from its dialect.
         now: the clock that HTTP dates in `retry-after` are compared with.
     """
@@ -57,19 +76,30 @@ class HostedProvider:
         headers: Mapping[str, str],
         transport: Transport,
         *,
+        also: Iterable[HostAddress] = (),
         flags: frozenset[Quirk] = frozenset(),
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.provider_id = provider_id
-        self._dialect = dialect
-        self._base_url = base_url.rstrip("/")
+        self._first = dialect.dialect
+        self._addresses = {
+            each.dialect.dialect: HostAddress(
+                each.dialect,
+                each.base_url.rstrip("/"),
+                {**each.headers, "content-type": "application/json"},
+            )
+            for each in (HostAddress(dialect, base_url, headers), *also)
+        }
         self._flags = flags
-        self._headers = {**headers, "content-type": "application/json"}
         self._secrets = tuple(
-            word
-            for value in headers.values()
-            for word in value.split()
-            if len(word) >= _MIN_SECRET_CHARS
+            dict.fromkeys(
+                word
+                for address in self._addresses.values()
+                for name, value in address.headers.items()
+                if name != "content-type"
+                for word in value.split()
+                if len(word) >= _MIN_SECRET_CHARS
+            )
         )
         self._transport = transport
         self._now = now
@@ -78,29 +108,36 @@ class HostedProvider:
         self, request: ChatRequest, model: Model, deadlines: Deadlines
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the events of the answer; see `ymera.core.ports.ChatProvider.stream`."""
-        wire = self._dialect
+        address = self._address_for(request)
+        wire = address.dialect
         flags = self._flags | model.flags if model.flags else self._flags
+        losses: tuple[str, ...] = ()
+        if model.reasoning is False and _wants_reasoning(request):
+            request, losses = _without_reasoning(request), (_NO_REASONING,)
         encoded = wire.encode_request(request, model.upstream_id, flags)
-        if encoded.losses:
-            yield RequestAdapted(encoded.losses)
-        url = self._base_url + wire.path(model.upstream_id, request.stream)
+        if losses := losses + encoded.losses:
+            yield RequestAdapted(losses)
+        tags = ThinkTags().split if Quirk.THINK_TAGS in flags else _as_they_are
+        url = address.base_url + wire.path(model.upstream_id, request.stream)
         accept = wire.framing.value if request.stream else "application/json"
         response = await self._transport.post(
-            url, {**self._headers, "accept": accept}, encoded.body, deadlines
+            url, {**address.headers, "accept": accept}, encoded.body, deadlines
         )
         try:
-            await self._refuse_failure(response)
+            await self._refuse_failure(response, wire)
+            if limits := limits_in_headers(response.headers, self.provider_id, self._now()):
+                yield LimitsSeen(limits)
             # Some hosts answer a streaming request with one plain JSON object.
             if not request.stream or "application/json" in _content_type(response):
                 answer = await response.read(_ANSWER_LIMIT_BYTES)
-                for event in wire.decode_answer(answer, self._secrets):
+                for event in tags(wire.decode_answer(answer, self._secrets)):
                     yield event
                 return
             parser = SSEParser() if wire.framing is Framing.SSE else LineParser()
             decoder = wire.stream_decoder(self._secrets)
             async for chunk in response.chunks():
                 for data in parser.feed(chunk):
-                    for event in decoder.feed(data):
+                    for event in tags(decoder.feed(data)):
                         yield event
                     if decoder.done:
                         await _read_out(response)
@@ -110,24 +147,85 @@ class HostedProvider:
         finally:
             await response.close()
 
+    async def embed(
+        self, request: EmbeddingRequest, model: Model, deadlines: Deadlines
+    ) -> EmbeddingAnswer:
+        """Return the vectors of the request's texts; see `ymera.core.embedding`.
+
+        Raises:
+            ProviderError: whatever the upstream did; kind capability: the host embeds nothing.
+            Unsupported: its dialect cannot say what was asked.
+        """
+        spoken = self._addresses.values()
+        found = ((address, embedding_dialect(address.dialect.dialect)) for address in spoken)
+        address, wire = next((pair for pair in found if pair[1] is not None), (None, None))
+        if address is None or wire is None:
+            raise self._error("speaks no dialect with embeddings", Kind.CAPABILITY)
+        response = await self._transport.post(
+            address.base_url + wire.path(model.upstream_id),
+            {**address.headers, "accept": "application/json"},
+            wire.encode_request(request, model.upstream_id),
+            deadlines,
+        )
+        try:
+            await self._refuse_failure(response, address.dialect)
+            body = await response.read(_ANSWER_LIMIT_BYTES)
+            answer = wire.decode_answer(body, len(request.inputs), self._secrets)
+            limits = limits_in_headers(response.headers, self.provider_id, self._now())
+            return msgspec.structs.replace(answer, limits=limits) if limits else answer
+        finally:
+            await response.close()
+
     async def close(self) -> None:
         """Do nothing: the transport belongs to whoever made it."""
 
-    async def _refuse_failure(self, response: TransportResponse) -> None:
+    def _address_for(self, request: ChatRequest) -> HostAddress:
+        """Return the caller's own dialect where the host speaks it, else the preferred one."""
+        spoken = request.verbatim.dialect if request.verbatim is not None else self._first
+        return self._addresses.get(spoken) or self._addresses[self._first]
+
+    async def _refuse_failure(self, response: TransportResponse, wire: UpstreamDialect) -> None:
         if not 200 <= response.status < 300:
-            raise self._dialect.decode_error(
-                response.status,
-                response.headers,
-                await response.read(_ERROR_LIMIT_BYTES),
-                now=self._now(),
-                secrets=self._secrets,
+            now, status, headers = self._now(), response.status, response.headers
+            body = await response.read(_ERROR_LIMIT_BYTES)
+            error = wire.decode_error(status, headers, body, now=now, secrets=self._secrets)
+            error.limits = limits_of_failure(
+                error.kind, status, headers, body, self.provider_id, now
             )
+            raise error
         if "text/html" in _content_type(response):
             raise self._error("sent a web page instead of an answer", Kind.BAD_ANSWER)
 
     def _error(self, what: str, kind: Kind) -> ProviderError:
         scope = Scope.PROVIDER if kind is Kind.BAD_ANSWER else Scope.MODEL
         return ProviderError(f"{self.provider_id} {what}.", kind=kind, scope=scope)
+
+
+def _wants_reasoning(request: ChatRequest) -> bool:
+    sampling = request.sampling
+    return sampling.reasoning_effort is not None or sampling.reasoning_tokens is not None
+
+
+def _without_reasoning(request: ChatRequest) -> ChatRequest:
+    """Return the request without the wish to think first, which such a model's host refuses.
+
+    Of a body in the OpenAI dialect the rest stays as it was written; where the wish lies deeper in
+    it, the body is written anew.
+    """
+    replace = msgspec.structs.replace
+    sampling = replace(request.sampling, reasoning_effort=None, reasoning_tokens=None)
+    verbatim = request.verbatim
+    if verbatim is not None and verbatim_for(request, Dialect.OPENAI_CHAT) is not None:
+        fields = {name: raw for name, raw in verbatim.fields.items() if name != _EFFORT}
+        decoded = replace(verbatim.decoded, sampling=sampling)
+        verbatim = replace(verbatim, fields=fields, decoded=decoded)
+    else:
+        verbatim = None
+    return replace(request, sampling=sampling, verbatim=verbatim)
+
+
+def _as_they_are(events: list[ChatEvent]) -> list[ChatEvent]:
+    return events
 
 
 def _content_type(response: TransportResponse) -> str:

@@ -119,6 +119,12 @@ class LocalProvider:
                     raise _crashed(model, process) from error
                 raise
 
+    def runs(self, model: Model) -> bool:
+        """Return whether the model is loaded, or about to be."""
+        if model.weights is None:
+            return False
+        return self._supervisor.serves(model_path(model.weights, self._models_dir))
+
     async def close(self) -> None:
         """End the child processes."""
         await self._supervisor.close()

@@ -50,7 +50,19 @@ class HttpTransport:
             ProviderError: no connection, no answer in time, or no HTTP.
         """
         target = parse_target(url)
-        request = _request(target, headers, body)
+        return await self._sent(target, _request(target, headers, body), deadlines)
+
+    async def get(self, url: str, headers: Mapping[str, str], deadlines: Deadlines) -> HttpResponse:
+        """Send one GET; like `post` without a body.
+
+        Raises:
+            ConfigError: the URL or a header cannot be sent.
+            ProviderError: no connection, no answer in time, or no HTTP.
+        """
+        target = parse_target(url)
+        return await self._sent(target, _request(target, headers, None), deadlines)
+
+    async def _sent(self, target: Target, request: bytes, deadlines: Deadlines) -> HttpResponse:
         clock = _Clock(deadlines, asyncio.get_running_loop(), target.host)
         pool = self._pool()
         kept = pool.take(target)
@@ -193,7 +205,8 @@ class _Clock:
         )
 
 
-def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+def _request(target: Target, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """Return the bytes of a POST, of a GET where there is no body."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ConfigError(
@@ -206,4 +219,6 @@ def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
             "A request header holds characters that HTTP cannot carry.",
             hint="Check the provider's key and headers.",
         ) from error
+    if body is None:
+        return b"GET%b%b\r\n" % (target.head.removeprefix(b"POST"), encoded)
     return b"%bcontent-length: %d\r\n%b\r\n%b" % (target.head, len(body), encoded, body)

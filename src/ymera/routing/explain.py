@@ -23,6 +23,9 @@ _WORDS = {
     ExclusionReason.NO_JSON_SCHEMA: "without JSON schemas",
     ExclusionReason.PRIVACY: "not private",
     ExclusionReason.HEALTH: "failing or cooling down",
+    ExclusionReason.KEY: "with no key that works",
+    ExclusionReason.QUOTA: "used up for now",
+    ExclusionReason.CLOSED: "of a closed provider",
     ExclusionReason.NOT_ASKED: "not asked",
 }
 
@@ -30,6 +33,9 @@ _WORDS = {
 _WAYS_OUT = (
     ExclusionReason.NOT_PULLED,
     ExclusionReason.HEALTH,
+    ExclusionReason.QUOTA,
+    ExclusionReason.KEY,
+    ExclusionReason.CLOSED,
     ExclusionReason.NO_KEY,
     ExclusionReason.NO_CONSENT,
     ExclusionReason.LIMIT_MINUTE,
@@ -88,8 +94,12 @@ def _hint(exclusion: Exclusion) -> str:
             return exclusion.detail
         case ExclusionReason.NO_CONSENT:
             return f"{exclusion.detail} Then add it to `keyless_consent` in the configuration."
-        case ExclusionReason.HEALTH:
+        case ExclusionReason.HEALTH | ExclusionReason.QUOTA:
             return f"Try again later: {exclusion.detail}"
+        case ExclusionReason.KEY | ExclusionReason.CLOSED:
+            provider = exclusion.model_id.partition("/")[0]
+            way = "keys set" if exclusion.reason is ExclusionReason.KEY else "providers open"
+            return f"{exclusion.detail} `ymera {way} {provider}` is the way back."
         case ExclusionReason.CONTEXT | ExclusionReason.LIMIT_MINUTE | ExclusionReason.LIMIT_DAY:
             return f"Shorten the prompt or split it. {exclusion.detail}"
         case ExclusionReason.NOT_FREE:

@@ -10,7 +10,7 @@ the model; an unknown context window, answer length or vendor limit excludes not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from ymera.core.model import Model, ModelKind
@@ -18,7 +18,11 @@ from ymera.core.route import Exclusion, ExclusionReason, RoutePolicy
 from ymera.core.task import Needs, TaskProfile
 from ymera.core.usage import Usage, cost_usd
 
-__all__ = ["MIN_ANSWER_TOKENS", "Availability", "estimated_cost_usd", "exclusion_of"]
+__all__ = ["MIN_ANSWER_TOKENS", "Admit", "Availability", "estimated_cost_usd", "exclusion_of"]
+
+Admit = Callable[[Model, TaskProfile], Exclusion | str | None]
+"""Looks at one moment: why a model cannot be asked now (cooling down, used up, closed), else the
+name of the key to ask it with (None: without one)."""
 
 Availability = Mapping[str, tuple[ExclusionReason, str]]
 """Model id -> why it cannot be called now; a model that is absent can be."""

@@ -11,8 +11,9 @@ import msgspec
 from ymera.core.model import Model
 from ymera.core.route import Candidate, Exclusion, ExclusionReason, RoutePlan, RoutePolicy
 from ymera.core.task import TaskProfile
+from ymera.routing.affinity import staying_bonus
 from ymera.routing.explain import explain_no_route
-from ymera.routing.filters import Availability, exclusion_of
+from ymera.routing.filters import Admit, Availability, exclusion_of
 from ymera.routing.score import candidate_of, reason_of
 from ymera.routing.selectors import selector
 
@@ -44,6 +45,8 @@ def plan(
     *,
     explain: bool = True,
     advantages: Mapping[str, float] = MappingProxyType({}),
+    stays_with: str | None = None,
+    admit: Admit | None = None,
 ) -> RoutePlan:
     """Return the plan.
 
@@ -59,6 +62,9 @@ def plan(
             catalogue has no key.
         advantages: model id -> what experience speaks for or against it, -0.5..0.5. It weighs in
             the score alone: it lets nothing in that a requirement keeps out.
+        stays_with: id of the model that answered this conversation's last turn: it gets a bonus in
+            the score, which lets nothing in either.
+        admit: says who can be asked at this moment, and with which key; None lets everyone in.
 
     Raises:
         ConfigError: `policy.selector` names no selector.
@@ -68,10 +74,14 @@ def plan(
     for model in snapshot.models if explain else _callable(snapshot, policy):
         exclusion = exclusion_of(model, profile, policy, snapshot.availability)
         if exclusion is None:
-            fitting.append(candidate_of(model, profile, policy, advantages.get(model.id, 0.0)))
+            bonus = staying_bonus(profile) if model.id == stays_with else 0.0
+            learned = advantages.get(model.id, 0.0)
+            fitting.append(candidate_of(model, profile, policy, learned, staying=bonus))
         else:
             exclusions.append(exclusion)
     ranked = _avoided_last(selector(policy.selector)(fitting, policy), policy)
+    if admit is not None:
+        ranked = _admitted(ranked, profile, admit, exclusions, None if explain else policy)
     asked, spare = _cut(ranked, policy.max_candidates)
     if explain:
         behind = f"It ranks behind the {len(asked)} that will be asked."
@@ -92,6 +102,33 @@ def plan(
         ),
         exclusions=tuple(exclusions),
     )
+
+
+def _admitted(
+    ranked: list[Candidate],
+    profile: TaskProfile,
+    admit: Admit,
+    exclusions: list[Exclusion],
+    policy: RoutePolicy | None,
+) -> list[Candidate]:
+    """Return who can be asked now; the others go to `exclusions`.
+
+    With a policy, whoever ranks behind enough others is not looked at: nobody will ask it, or
+    only after looking.
+    """
+    enough = len(ranked) if policy is None else policy.max_candidates
+    admitted: list[Candidate] = []
+    for place, candidate in enumerate(ranked):
+        if len(admitted) >= enough:
+            return admitted + ranked[place:]
+        found = admit(candidate.model, profile)
+        if isinstance(found, Exclusion):
+            exclusions.append(found)
+        elif found is None:
+            admitted.append(candidate)
+        else:
+            admitted.append(msgspec.structs.replace(candidate, key_id=found))
+    return admitted
 
 
 def _callable(snapshot: Snapshot, policy: RoutePolicy) -> Iterable[Model]:

@@ -1,10 +1,11 @@
 """How good a model is for a task: catalogue facts, corrected a little by experience.
 
 score = quality_weight * quality + speed_weight * speed + cost_weight * thrift
-        + EXPERIENCE_WEIGHT * advantage
+        + EXPERIENCE_WEIGHT * advantage + affinity
 
 Quality, speed and thrift are 0..1; the advantage that experience gives a model is -0.5..0.5, and
-0 for one never tried.
+0 for one never tried. Affinity is what staying with a conversation's model is worth
+(`ymera.routing.affinity`).
 """
 
 from __future__ import annotations
@@ -64,7 +65,12 @@ _SHIFT = {TaskComplexity.SIMPLE: -1.0, TaskComplexity.MEDIUM: 0.0, TaskComplexit
 
 
 def candidate_of(
-    model: Model, profile: TaskProfile, policy: RoutePolicy, advantage: float = 0.0
+    model: Model,
+    profile: TaskProfile,
+    policy: RoutePolicy,
+    advantage: float = 0.0,
+    *,
+    staying: float = 0.0,
 ) -> Candidate:
     """Return `model` as a candidate; its reason is written once its rank is known.
 
@@ -73,6 +79,7 @@ def candidate_of(
         profile: the task.
         policy: the setting of the decision.
         advantage: what experience speaks for or against the model, -0.5..0.5; 0 = nothing.
+        staying: bonus of the model that answered this conversation's last turn; 0 for others.
     """
     shift = _SHIFT[profile.complexity] * policy.quality_weight * policy.speed_weight
     terms = {
@@ -85,6 +92,8 @@ def candidate_of(
         if not -_FURTHEST_ADVANTAGE <= advantage <= _FURTHEST_ADVANTAGE:
             advantage = _FURTHEST_ADVANTAGE if advantage > 0 else -_FURTHEST_ADVANTAGE
         terms["experience"] = EXPERIENCE_WEIGHT * advantage
+    if staying:
+        terms["affinity"] = staying
     return Candidate(model=model, score=sum(terms.values()), terms=terms, reason="")
 
 
@@ -146,7 +155,7 @@ def reason_of(place: int, candidate: Candidate, profile: TaskProfile, *, alone: 
         alone: whether it is the only model that can be asked.
     """
     model = candidate.model
-    facts = _facts(model, profile) + _experience(candidate)
+    facts = _facts(model, profile) + _experience(candidate) + _affinity(candidate)
     if alone:
         return f"Only model that can be asked now: {facts}."
     kind = "free" if model.free.may_auto_route else "paid"
@@ -171,3 +180,8 @@ def _facts(model: Model, profile: TaskProfile) -> str:
 def _experience(candidate: Candidate) -> str:
     learned = candidate.terms.get("experience", 0.0)
     return f", experience {learned:+.3f}" if learned else ""
+
+
+def _affinity(candidate: Candidate) -> str:
+    bonus = candidate.terms.get("affinity", 0.0)
+    return f", answered this conversation's last turn {bonus:+.3f}" if bonus else ""

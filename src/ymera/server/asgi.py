@@ -8,19 +8,21 @@ from collections.abc import Mapping
 from ymera.app import App
 from ymera.core.errors import YmeraError
 from ymera.server.chat_route import ChatRoute
-from ymera.server.http import REQUEST_ID, Message, Receive, Scope, Send, respond_error
+from ymera.server.http import REQUEST_ID, Handler, Message, Receive, Scope, Send, respond_error
+from ymera.server.messages import naming_the_request
+from ymera.server.ollama import ollama_handlers
 from ymera.server.origin import OriginPolicy
 from ymera.server.pages import pages
-from ymera.wire import openai_chat
+from ymera.server.spoken import MESSAGES_PATHS, spoken_in
+from ymera.wire import anthropic, openai_chat, openai_responses
 from ymera.wire.codec import CallerDialect
 
 __all__ = ["Server"]
 
-_FALLBACK = openai_chat.CALLER
-"""Whose words an error is told in where no route says which dialect is spoken."""
-
 _CHAT_ROUTES: Mapping[str, CallerDialect] = {
     "/v1/chat/completions": openai_chat.CALLER,
+    "/v1/responses": openai_responses.CALLER,
+    "/v1/messages": anthropic.CALLER,
 }
 
 _log = logging.getLogger(__name__)
@@ -31,12 +33,12 @@ class Server:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._hot = {
-            ("POST", path): ChatRoute(
-                dialect, app.front_door, lambda: app.settings.server.max_body_bytes
-            )
+        handlers: dict[str, Handler] = {
+            path: ChatRoute(dialect, app.front_door, lambda: app.settings.server.max_body_bytes)
             for path, dialect in _CHAT_ROUTES.items()
         }
+        handlers |= ollama_handlers(app)
+        self._hot = {("POST", path): handler for path, handler in handlers.items()}
         self._pages = pages(app, self._hot)
         self._origins_for: object = None
         self._origins = OriginPolicy()
@@ -47,6 +49,8 @@ class Server:
             await self._pages(scope, receive, send)
             return
         chat = self._hot.get((scope["method"], scope["path"]))
+        if scope["path"] in MESSAGES_PATHS:
+            send = naming_the_request(send)
         started = False
 
         async def watched_send(message: Message) -> None:
@@ -61,7 +65,7 @@ class Server:
             told = _told(error, scope)
             if started:
                 raise  # too late to answer: uvicorn cuts the connection
-            await respond_error(send, told, (chat.dialect if chat else _FALLBACK).encode_error)
+            await respond_error(send, told, spoken_in(scope).encode_error)
 
     def _origin_policy(self) -> OriginPolicy:
         settings = self._app.settings.server

@@ -115,6 +115,7 @@ def _head(reply: Reply) -> AnswerHead:
         created=int(time.time()),
         model=model.id if model else trace.request.model,
         request=trace.request,
+        elapsed_s=trace.elapsed_s,
     )
 
 

@@ -14,10 +14,14 @@ from starlette.types import ASGIApp
 
 from ymera.app import App
 from ymera.core.errors import InvalidRequest, UnknownModel
+from ymera.server import messages
+from ymera.server.embeddings import embedding_routes
 from ymera.server.http import Handler
 from ymera.server.metrics import metrics_routes
+from ymera.server.ollama import ollama_routes
 from ymera.server.runs import run_routes
-from ymera.wire import openai_chat
+from ymera.server.spoken import spoken_in
+from ymera.wire import anthropic, openai_chat
 
 __all__ = ["pages"]
 
@@ -39,12 +43,16 @@ def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
     """
 
     async def list_models(request: Request) -> Response:
+        if spoken_in(request.scope) is anthropic.CALLER:
+            return messages.list_models(app, request)
         return _json(
             openai_chat.encode_models(app.model_names(), created=int(app.catalog_date.timestamp()))
         )
 
     async def show_model(request: Request) -> Response:
         name = request.path_params["model"]
+        if spoken_in(request.scope) is anthropic.CALLER:
+            return messages.show_model(app, name)
         if name not in app.model_names():
             raise UnknownModel(f"No model is called {name!r}.", hint="GET /v1/models lists all.")
         return _json(openai_chat.encode_model(name, created=int(app.catalog_date.timestamp())))
@@ -61,10 +69,13 @@ def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
     return _Pages(
         routes=[
             *(Route(path, handler, methods=[method]) for (method, path), handler in hot.items()),
+            *embedding_routes(app),
             Route("/v1/models", list_models),
             Route("/v1/models/{model:path}", show_model),
             *metrics_routes(app),
             *run_routes(app),
+            *ollama_routes(app),
+            *messages.messages_routes(app),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],
@@ -84,4 +95,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
         f"{request.method} {request.url.path}: {error.detail}.",
         hint="See /v1/models and /v1/chat/completions.",
     )
-    return _json(openai_chat.encode_error(problem), error.status_code, error.headers)
+    problem.http_status = error.status_code  # some dialects say it in words, too
+    told = spoken_in(request.scope).encode_error(problem)
+    return _json(told, error.status_code, error.headers)

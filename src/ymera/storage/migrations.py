@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, Engine, MetaData, Table, insert, inspect, select, update
 
 from ymera.core.errors import MachineError
-from ymera.storage.schema import METADATA, SCHEMA_VERSION, feedback, schema_version
+from ymera.storage.schema import METADATA, SCHEMA_VERSION, feedback, quotas, schema_version
 
 __all__ = ["STEPS", "Step", "bring_to", "upgrade"]
 
@@ -21,7 +21,11 @@ def _add_feedback(connection: Connection) -> None:
     feedback.create(connection)
 
 
-STEPS: Mapping[int, Step] = {1: _add_feedback}
+def _add_quotas(connection: Connection) -> None:
+    quotas.create(connection)
+
+
+STEPS: Mapping[int, Step] = {1: _add_feedback, 2: _add_quotas}
 """By the version a step starts from; each leaves the next one. They only ever go forward."""
 
 

@@ -14,9 +14,9 @@ from sqlalchemy import (
     Text,
 )
 
-__all__ = ["METADATA", "SCHEMA_VERSION", "feedback", "requests", "schema_version"]
+__all__ = ["METADATA", "SCHEMA_VERSION", "feedback", "quotas", "requests", "schema_version"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raise it with every change below, and add the step to `migrations.STEPS`."""
 
 METADATA = MetaData()
@@ -72,3 +72,14 @@ feedback = Table(
     Column("comment", Text),
 )
 """One row per rated request: the last rating it got."""
+
+quotas = Table(
+    "ymera_quotas",
+    METADATA,
+    Column("pool", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("window", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False, index=True),
+    Column("state", Text, nullable=False),
+)
+"""One row per limit of a pool: its uses and what was learned of it, as JSON."""

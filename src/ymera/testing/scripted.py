@@ -141,10 +141,15 @@ def events_of(answer: ChatAnswer, *, streamed: bool) -> list[ChatEvent]:
     """Return the events that add up to `answer`: word by word when streamed."""
     split = _PIECE.findall if streamed else _whole
     events: list[ChatEvent] = [ReasoningDelta(piece) for piece in split(answer.reasoning)]
+    if (signature := answer.reasoning_signature) is not None:
+        events.append(ReasoningDelta("", signature, answer.reasoning_redacted))
     events += [TextDelta(piece) for piece in split(answer.text)]
     for index, call in enumerate(answer.tool_calls):
         first, *rest = split(call.arguments) or [""]
-        events.append(ToolCallDelta(index=index, id=call.id, name=call.name, arguments=first))
+        named = ToolCallDelta(
+            index=index, id=call.id, name=call.name, arguments=first, signature=call.signature
+        )
+        events.append(named)
         events += [ToolCallDelta(index=index, arguments=piece) for piece in rest]
     events.append(Finish(answer.finish_reason))
     if answer.usage is not None:

@@ -13,7 +13,7 @@ from ymera.core.tool import Tool
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-__all__ = ["argument_problem", "properties", "required", "with_defaults"]
+__all__ = ["argument_problem", "properties", "required", "value_problem", "with_defaults"]
 
 _MAPS = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 _DATA = frozenset({"enum", "const", "default", "examples"})
@@ -51,19 +51,34 @@ def argument_problem(tool: Tool, arguments: Mapping[str, object]) -> str | None:
     Regular expressions of schemas are not run: a server could send one that never ends. The
     server checks them itself. References to other documents are not followed.
     """
+    try:
+        return value_problem(bytes(tool.parameters), dict(arguments))
+    except ValueError:
+        return "The tool's own argument schema is broken."
+
+
+def value_problem(schema: bytes, value: object) -> str | None:
+    """Return what of `value` does not fit `schema` in one sentence, or None when it fits.
+
+    As with arguments, regular expressions are not run and references not followed.
+
+    Raises:
+        ValueError: the schema itself is broken.
+    """
     from jsonschema.exceptions import SchemaError, best_match
     from referencing.exceptions import Unresolvable
 
     try:
-        error = best_match(_validator(bytes(tool.parameters)).iter_errors(dict(arguments)))
+        error = best_match(_validator(schema).iter_errors(value))
     except (
         SchemaError,
         Unresolvable,
         RecursionError,
         ValueError,
         TypeError,
-    ):  # also no JSON object
-        return "The tool's own argument schema is broken."
+        msgspec.MsgspecError,
+    ) as broken:  # also no JSON object
+        raise ValueError("The schema is broken.") from broken
     if error is None:
         return None
     where = ".".join(str(step) for step in error.absolute_path)

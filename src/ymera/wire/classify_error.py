@@ -45,12 +45,17 @@ def _words(*patterns: str) -> re.Pattern[str]:
 _CLIENT_LOCK = _words(r"can only be used (in|with|from)")
 _BAD_KEY = _words(r"api_key_invalid", r"(invalid|incorrect) api[ _-]?key", r"api key not valid")
 _NO_CREDIT = _words(
-    r"insufficient_quota", r"payment_method_required", r"insufficient (credit|balance|funds)"
+    r"insufficient_quota",
+    r"payment_method_required",
+    r"insufficient (credit|balance|funds)",
+    r"billing_error",
+    r"credit balance is too low",
 )
 _TOO_LARGE = _words(
     r"context_length_exceeded",
     r"maximum context length",
-    r"context (window|size|length)",
+    r"maximum number of (input )?tokens",
+    r"context (window|size|length|limit)",
     r"request too large",
     r"(prompt|input) is too long",
     r"too many (input )?tokens",
@@ -76,7 +81,7 @@ _BUSY = _words(
     r"engine is currently",
     r"\b3040\b",
 )
-_MONTH = _words(r"per[ _-]?month", r"monthly", r"tokens-month")
+_MONTH = _words(r"per[ _-]?month", r"/ ?month\b", r"monthly", r"tokens-month")
 _DAY = _words(r"per[ _-]?day", r"\bdaily\b", r"neurons", r"\((rpd|tpd)\)", r"\brpd\b", r"\btpd\b")
 _WHOLE_KEY = _words(r"free-models-per-day", r"neurons", r"\baccount\b")
 

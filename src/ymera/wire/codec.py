@@ -132,12 +132,14 @@ class AnswerHead:
         created: Unix time in whole seconds.
         model: what answered.
         request: what was asked.
+        elapsed_s: seconds since it arrived, asked when they are written; None: not said.
     """
 
     id: str
     created: int
     model: str
     request: ChatRequest
+    elapsed_s: Callable[[], float] | None = None
 
 
 class StreamEncoder(Protocol):

@@ -10,7 +10,9 @@ from ymera.wire.codec import CallerDialect, UpstreamDialect
 
 __all__ = ["UPSTREAM_DIALECTS", "caller_dialect", "upstream_dialect"]
 
-UPSTREAM_DIALECTS: frozenset[Dialect] = frozenset({Dialect.OPENAI_CHAT})
+UPSTREAM_DIALECTS: frozenset[Dialect] = frozenset(
+    {Dialect.OPENAI_CHAT, Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.OLLAMA}
+)
 """What upstreams can be asked in."""
 
 

@@ -121,3 +121,29 @@ async def test_a_cached_answer_is_the_redacted_one() -> None:
     stage = guarded(ScriptedProvider(answers=["a secret"]), cache=cache)
     assert [await stage.answer(), await stage.answer()] == ["a [redacted]", "a [redacted]"]
     assert stage.records.seen[1].cached
+
+
+@pytest.mark.proves("gateway.output-guard", "wire.anthropic-signatures")
+@pytest.mark.parametrize(
+    ("word", "seen"),
+    [
+        ("plan", [ReasoningDelta("a "), ReasoningDelta("plan", signature="sig")]),
+        ("secret", [ReasoningDelta("a "), ReasoningDelta("[redacted]")]),
+    ],
+    ids=["as it was", "redacted"],
+)
+async def test_a_signature_leaves_with_what_it_signs_or_not_at_all(
+    word: str, seen: list[ChatEvent]
+) -> None:
+    said: list[ChatEvent] = [
+        ReasoningDelta(f"a {word}"),
+        ReasoningDelta("", signature="sig"),
+        ReasoningDelta("", signature="hidden", redacted=True),
+        TextDelta("done"),
+        Finish(FinishReason.STOP),
+    ]
+    stage = guarded(ScriptedProvider(answers=[said]))
+    reply = await stage.gateway().handle(ask(stream=True), LOCAL_OWNER)
+    events = [event async for event in reply.events()]
+    hidden = ReasoningDelta("", signature="hidden", redacted=True)
+    assert events == [*seen, hidden, TextDelta("done"), Finish(FinishReason.STOP)]

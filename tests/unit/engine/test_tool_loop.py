@@ -280,7 +280,8 @@ async def test_a_text_to_be_written_is_written_from_what_tools_brought(shape: st
         if schema is not None and b'"bird"' in bytes(schema):
             return '{"bird": "heron"}'
         told = " ".join(message.text for message in request.messages)
-        return "An essay on 1.5 kg." if "Weight: 1.5 kg" in told else "An essay."
+        text = "An essay on 1.5 kg." if "Weight: 1.5 kg" in told else "An essay."
+        return f'{{"text": "{text}"}}' if schema is not None else text
 
     request = ask(f"Write about herons and birds. {'At length. ' * 80 if shape == 'long' else ''}")
     if shape == "phase":
@@ -292,7 +293,7 @@ async def test_a_text_to_be_written_is_written_from_what_tools_brought(shape: st
     played = play(writes, facts)
     found = await played.answer(request)
 
-    assert found.answer.text == "An essay on 1.5 kg."
+    assert "An essay on 1.5 kg." in found.answer.text
     last = played.model.requests[-1]
     assert (last.response_format, last.messages[-1]) == (
         request.response_format,

@@ -39,6 +39,7 @@ def test_a_new_database_gets_the_newest_schema_once(engine: Engine) -> None:
     assert version_of(engine) == [SCHEMA_VERSION]
     assert set(inspect(engine).get_table_names()) == {
         "ymera_feedback",
+        "ymera_quotas",
         "ymera_requests",
         "ymera_schema",
     }

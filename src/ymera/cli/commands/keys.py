@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _MAX_KEY_BYTES = 8192
+_MOST_KEYS = 9  # `ymera.app.credentials.MOST_KEYS`, which is not loaded for `--help`
 _TRAINS = {True: "may train", False: "does not train", None: "does not say whether it trains"}
 
 
@@ -48,29 +49,42 @@ def list_keys(everything: bool, as_json: bool) -> None:
         return
     echo_table(
         ("PROVIDER", "KEY", "SOURCE", "STATE"),
-        [tuple(str(row[name]) for name in ("provider", "key", "source", "state")) for row in rows],
+        [(_named(row), *(str(row[name]) for name in ("key", "source", "state"))) for row in rows],
     )
     if not rows:
         note("No key is set; `ymera keys list --all` says where each can be had.")
 
 
+_NUMBER = click.option(
+    "--number",
+    type=click.IntRange(1, _MOST_KEYS),
+    help="Which key, where a provider has several; 1 is the first.",
+)
+
+
 @command.command(name="set")
 @click.argument("provider")
+@_NUMBER
 @click.option("--no-test", is_flag=True, help="Store it without asking the provider.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def set_key(provider: str, no_test: bool, as_json: bool) -> None:
-    """Store the key of PROVIDER; it is asked for, or read from stdin, never an argument."""
-    _set(provider, no_test=no_test, as_json=as_json)
+def set_key(provider: str, number: int | None, no_test: bool, as_json: bool) -> None:
+    """Store the key of PROVIDER; it is asked for, or read from stdin, never an argument.
+
+    Keys of one account share one quota: further keys help with accounts that are really others,
+    and the provider's terms hold for each.
+    """
+    _set(provider, number or 1, no_test=no_test, as_json=as_json)
 
 
 @command.command(name="rotate")
 @click.argument("provider", required=False)
+@_NUMBER
 @click.option("--no-test", is_flag=True, help="Store it without asking the provider.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def rotate(provider: str | None, no_test: bool, as_json: bool) -> None:
+def rotate(provider: str | None, number: int | None, no_test: bool, as_json: bool) -> None:
     """Replace the key of PROVIDER; without PROVIDER, what all stored keys are encrypted under."""
     if provider is not None:
-        _set(provider, no_test=no_test, as_json=as_json)
+        _set(provider, number or 1, no_test=no_test, as_json=as_json)
         return
     with open_session() as session:
         count = session.app.securing.vault.rotate()
@@ -83,20 +97,22 @@ def rotate(provider: str | None, no_test: bool, as_json: bool) -> None:
 
 @command.command(name="remove")
 @click.argument("provider", required=False)
+@_NUMBER
 @click.option("--all", "everything", is_flag=True, help="Remove every stored key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def remove(provider: str | None, everything: bool, as_json: bool) -> None:
-    """Forget the stored key of PROVIDER."""
+def remove(provider: str | None, number: int | None, everything: bool, as_json: bool) -> None:
+    """Forget the stored keys of PROVIDER, or the one of that --number."""
     if (provider is None) == (not everything):
         raise click.UsageError("Name a provider, or say --all.")
     with open_session() as session:
-        count = session.app.securing.vault.remove(provider)
+        count = _removed(session.app, provider, number)
         if count:
             session.app.audit.log("keys.removed", provider=provider or "all", count=count)
     if as_json:
         echo_json({"removed": count})
     elif count:
-        note(f"{count} stored keys removed." if everything else f"The key of {provider} is gone.")
+        alone = not everything and count == 1
+        note(f"The key of {provider} is gone." if alone else f"{count} stored keys removed.")
     if not count and provider is not None:
         raise InvalidRequest(
             f"No key of {provider!r} is stored.",
@@ -104,7 +120,26 @@ def remove(provider: str | None, everything: bool, as_json: bool) -> None:
         )
 
 
-def _set(name: str, *, no_test: bool, as_json: bool) -> None:
+def _named(row: dict[str, object]) -> str:
+    return str(row["provider"]) if row["number"] == 1 else f"{row['provider']} #{row['number']}"
+
+
+def _removed(app: App, provider: str | None, number: int | None) -> int:
+    """Forget what is stored of a provider (None: of all); return how many keys that were."""
+    from ymera.app.credentials import number_of, slot_of
+
+    vault = app.securing.vault
+    if provider is None:
+        return vault.remove(None)
+    if number is not None:
+        return vault.remove(slot_of(provider, number))
+    slots = {key.provider for key in vault.list() if number_of(key.provider)[0] == provider}
+    return sum(vault.remove(slot) for slot in slots)
+
+
+def _set(name: str, number: int, *, no_test: bool, as_json: bool) -> None:
+    from ymera.app.credentials import slot_of, variables_of
+
     with open_session() as session:
         app = session.app
         provider = _provider(app, name)
@@ -118,13 +153,15 @@ def _set(name: str, *, no_test: bool, as_json: bool) -> None:
                 f"{detail}; it was not stored.",
                 hint="Copy it again, or store it all the same with --no-test.",
             )
-        stored = app.securing.vault.set(provider.id, key)
-        app.audit.log("keys.set", provider=provider.id, tested=verdict)
-        shadowed = next((v for v in provider.key_env if app.environ.get(v, "").strip()), None)
+        stored = app.securing.vault.set(slot_of(provider.id, number), key)
+        app.audit.log("keys.set", provider=provider.id, number=number, tested=verdict)
+        variables = variables_of(provider, number)
+        shadowed = next((v for v in variables if app.environ.get(v, "").strip()), None)
     if as_json:
         echo_json(
             {
                 "provider": provider.id,
+                "number": number,
                 "key": stored.shown,
                 "test": verdict,
                 "detail": detail,
@@ -235,33 +272,40 @@ def _facts(app: App, provider: Provider) -> list[str]:
 
 
 def _from_environment(app: App) -> list[dict[str, object]]:
+    from ymera.app.credentials import MOST_KEYS
     from ymera.security.vault import masked
 
     return [
         {
             "provider": provider.id,
+            "number": number,
             "key": masked(app.environ[variable].strip()),
             "source": f"environment: {variable}",
             "state": "in use",
         }
         for provider in app.catalog.providers.values()
-        if (variable := _variable(app, provider)) is not None
+        for number in range(1, MOST_KEYS + 1)
+        if (variable := _variable(app, provider, number)) is not None
     ]
 
 
 def _from_vault(app: App) -> list[dict[str, object]]:
+    from ymera.app.credentials import number_of
+
     rows: list[dict[str, object]] = []
     now = datetime.now(UTC)
     for key in app.securing.vault.list():
-        provider = app.catalog.providers.get(key.provider)
-        shadow = _variable(app, provider) if provider is not None else None
+        provider_id, number = number_of(key.provider)
+        provider = app.catalog.providers.get(provider_id)
+        shadow = _variable(app, provider, number) if provider is not None else None
         days = (now - key.created_at).days
         state = "in use" if provider is not None else "unknown provider"
         if shadow is not None:
             state = f"not used: {shadow} is set"
         rows.append(
             {
-                "provider": key.provider,
+                "provider": provider_id,
+                "number": number,
                 "key": key.shown,
                 "source": f"stored {days} days ago" if days else "stored today",
                 "state": key.problem or state,
@@ -274,6 +318,7 @@ def _without_key(app: App, having: set[object]) -> list[dict[str, object]]:
     return [
         {
             "provider": provider.id,
+            "number": 1,
             "key": "",
             "source": provider.signup_url or "",
             "state": "no key",
@@ -283,5 +328,8 @@ def _without_key(app: App, having: set[object]) -> list[dict[str, object]]:
     ]
 
 
-def _variable(app: App, provider: Provider) -> str | None:
-    return next((name for name in provider.key_env if app.environ.get(name, "").strip()), None)
+def _variable(app: App, provider: Provider, number: int) -> str | None:
+    from ymera.app.credentials import variables_of
+
+    names = variables_of(provider, number)
+    return next((name for name in names if app.environ.get(name, "").strip()), None)

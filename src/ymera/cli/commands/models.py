@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+_KINDS = ("chat", "embedding", "transcription")
+
+
 @click.group(name="models", cls=DefaultGroup, default="list")
 def command() -> None:
     """List, show, pull and test models; `list` by default."""
@@ -30,20 +33,22 @@ def command() -> None:
 
 @command.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Also those that cannot be called now.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Only models of this kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def list_models(everything: bool, as_json: bool) -> None:
+def list_models(everything: bool, kind: str | None, as_json: bool) -> None:
     """List the models that can be called now, best first."""
     with open_session() as session:
         app = session.app
         unavailable = app.snapshot().availability
-        shown = [m for m in app.catalog.models if everything or m.id not in unavailable]
+        models = [m for m in app.catalog.models if kind in {None, m.kind}]
+        shown = [m for m in models if everything or m.id not in unavailable]
         shown.sort(key=lambda m: (-m.quality.get("chat", 0.0), m.id))
         if as_json:
             echo_json([_summary(app, model) for model in shown])
             return
         rows = [_row(model, unavailable.get(model.id)) for model in shown]
         echo_table(("MODEL", "KIND", "CONTEXT", "COST", "STATE"), rows)
-        hidden = len(app.catalog.models) - len(shown)
+        hidden = len(models) - len(shown)
         if hidden:
             note(f"{hidden} more cannot be called now; `ymera models list --all` says why.")
 

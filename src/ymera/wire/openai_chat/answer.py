@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from ymera.core.answer import (
@@ -17,7 +19,7 @@ from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.usage import Usage
 from ymera.wire.openai_chat.errors import decode_error_value
 
-__all__ = ["StreamDecoder", "decode_answer"]
+__all__ = ["StreamDecoder", "decode_answer", "read_usage"]
 
 _FINISH = {
     "length": FinishReason.LENGTH,
@@ -31,6 +33,9 @@ _FINISH = {
 """Vendors' words; `stop`, `eos`, `end_turn` and whatever comes next mean that it stopped."""
 
 _NOTHING = msgspec.Raw()
+_TICKS_PER_USD = Decimal(10**10)
+_MOST_USD = Decimal(10**18)
+"""In ticks, too; what is above is no cost."""
 
 
 class _Function(msgspec.Struct):
@@ -97,12 +102,16 @@ class _Usage(msgspec.Struct):
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     prompt_cache_hit_tokens: int | None = None
+    cost: msgspec.Raw = _NOTHING
+    estimated_cost: msgspec.Raw = _NOTHING
+    cost_in_usd_ticks: msgspec.Raw = _NOTHING
 
 
 _body = msgspec.json.Decoder(_Body)
 _string = msgspec.json.Decoder(str)
 _parts = msgspec.json.Decoder(list[_PartOfContent])
 _usage = msgspec.json.Decoder(_Usage)
+_decimal = msgspec.json.Decoder(Decimal)
 
 
 def decode_answer(body: bytes, *, secrets: tuple[str, ...] = ()) -> list[ChatEvent]:
@@ -176,11 +185,11 @@ class StreamDecoder:
                     self._said(said, events)
                 if choice.finish_reason:
                     events += self._finish(choice.finish_reason)
-        usage = _read_usage(body.usage)
+        usage = read_usage(body.usage)
         if usage is None and body.x_groq is not None:
-            usage = _read_usage(body.x_groq.usage)
+            usage = read_usage(body.x_groq.usage)
         if usage is not None:
-            events.append(UsageReport(usage))
+            events.append(usage)
         return events
 
     def _refuse_error(self, raw: msgspec.Raw) -> None:
@@ -250,8 +259,11 @@ def _thinking(part: _PartOfContent) -> str:
     return part.thinking or ""
 
 
-def _read_usage(raw: msgspec.Raw) -> Usage | None:
-    """Return the token counts; None (unknown, not 0) when they are absent or make no sense."""
+def read_usage(raw: msgspec.Raw) -> UsageReport | None:
+    """Return token counts and cost; None (unknown, not 0) when the counts are absent or senseless.
+
+    What a call cost is believed without them, too: then the counts are 0.
+    """
     if bytes(raw) in {b"", b"null"}:
         return None
     try:
@@ -261,16 +273,40 @@ def _read_usage(raw: msgspec.Raw) -> Usage | None:
     prompt, completion = wire.prompt_tokens, wire.completion_tokens
     if prompt is not None and completion is None and wire.total_tokens is not None:
         completion = wire.total_tokens - prompt
+    cost_usd = _read_cost(wire)
     if prompt is None or completion is None or prompt < 0 or completion < 0:
-        return None
+        return None if cost_usd is None else UsageReport(Usage(), cost_usd)
     cached = wire.prompt_tokens_details and wire.prompt_tokens_details.cached_tokens
     reasoning = wire.completion_tokens_details and wire.completion_tokens_details.reasoning_tokens
-    return Usage(
+    usage = Usage(
         input_tokens=prompt,
         output_tokens=completion,
         cached_tokens=cached or wire.prompt_cache_hit_tokens or 0,
         reasoning_tokens=reasoning or 0,
     )
+    return UsageReport(usage, cost_usd)
+
+
+def _read_cost(wire: _Usage) -> Decimal | None:
+    """Return what the host says the call cost in USD; None when it does not say.
+
+    OpenRouter and hosts like it say `cost`, DeepInfra `estimated_cost`, xAI counts in ticks.
+    """
+    for raw in (wire.cost, wire.estimated_cost):
+        if (cost := _number(raw)) is not None:
+            return cost
+    ticks = _number(wire.cost_in_usd_ticks)
+    return None if ticks is None else ticks / _TICKS_PER_USD
+
+
+def _number(raw: msgspec.Raw) -> Decimal | None:
+    if not bytes(raw):
+        return None
+    try:
+        number = _decimal.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    return number if number.is_finite() and 0 <= number < _MOST_USD else None
 
 
 def _bad_answer(what: str) -> ProviderError:

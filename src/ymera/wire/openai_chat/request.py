@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -22,8 +21,8 @@ from ymera.core.chat import (
     ToolSpec,
     Verbatim,
 )
-from ymera.core.errors import InvalidRequest, Unsupported
 from ymera.core.model import Dialect
+from ymera.wire.problems import given, invalid, not_json, schema_of, unsupported, wrong_shape
 
 __all__ = ["TOOL_CHOICES", "decode_request"]
 
@@ -139,12 +138,9 @@ def decode_request(body: bytes) -> ChatRequest:
         wire = _request.decode(body)
         fields = _fields.decode(body)
     except msgspec.ValidationError as error:
-        raise _wrong_shape(str(error)) from error
+        raise wrong_shape(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(
-            "The request body is not valid JSON in UTF-8.",
-            hint="Send one JSON object encoded as UTF-8, with `model` and `messages`.",
-        ) from error
+        raise not_json() from error
     extra = {name: raw for name, raw in fields.items() if name not in _Request.__struct_fields__}
     _refuse_unsupported(wire, extra)
     tools = tuple(_tool(index, tool) for index, tool in enumerate(wire.tools or ()))
@@ -171,49 +167,21 @@ def decode_request(body: bytes) -> ChatRequest:
     return msgspec.structs.replace(request, verbatim=verbatim)
 
 
-def _wrong_shape(error: str) -> InvalidRequest:
-    """Translate msgspec's sentence, which ends in the place: "... - at `$.messages[0].role`"."""
-    what, _, place = error.partition(" - at `$")
-    path = place.rstrip("`").lstrip(".")
-    if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
-        param = f"{path}.{missing[1]}" if path else missing[1]
-        return InvalidRequest(f"`{param}` is missing.", hint=f"Add `{param}`.", param=param)
-    expected = what[:1].lower() + what[1:]
-    if not path:
-        return InvalidRequest(
-            f"The request body has the wrong shape: {expected}.",
-            hint="Send one JSON object with `model` and `messages`.",
-        )
-    return InvalidRequest(f"`{path}` is wrong: {expected}.", hint="Correct that field.", param=path)
-
-
-def _invalid(param: str, message: str, hint: str) -> InvalidRequest:
-    return InvalidRequest(f"`{param}` {message}", hint=hint, param=param)
-
-
-def _unsupported(param: str, what: str, hint: str) -> Unsupported:
-    return Unsupported(f"`{param}`: {what} is not supported.", hint=hint, param=param)
-
-
 def _refuse_unsupported(wire: _Request, extra: dict[str, msgspec.Raw]) -> None:
     if wire.n is not None and wire.n != 1:
-        raise _unsupported("n", f"asking for {wire.n} answers at once", "Leave `n` out, or set 1.")
+        raise unsupported("n", f"asking for {wire.n} answers at once", "Leave `n` out, or set 1.")
     for name, what in _REFUSED.items():
-        if _given(extra.get(name)):
-            raise _unsupported(name, what, f"Leave `{name}` out; tools go into `tools`.")
-
-
-def _given(raw: msgspec.Raw | None) -> bool:
-    return raw is not None and bytes(raw) not in {b"", b"null", b"[]"}
+        if given(extra.get(name)):
+            raise unsupported(name, what, f"Leave `{name}` out; tools go into `tools`.")
 
 
 def _message(index: int, wire: _Message) -> Message:
     where = f"messages[{index}]"
     role = _ROLES.get(wire.role)
     if role is None:
-        raise _invalid(f"{where}.role", f"is {wire.role!r}.", f"Use one of: {', '.join(_ROLES)}.")
+        raise invalid(f"{where}.role", f"is {wire.role!r}.", f"Use one of: {', '.join(_ROLES)}.")
     if role is Role.TOOL and not wire.tool_call_id:
-        raise _invalid(f"{where}.tool_call_id", "is missing.", "Name the call this answers.")
+        raise invalid(f"{where}.tool_call_id", "is missing.", "Name the call this answers.")
     content: tuple[Part, ...] = ()
     if isinstance(wire.content, str):
         content = (TextPart(wire.content),) if wire.content else ()
@@ -244,33 +212,23 @@ def _part(where: str, wire: _Part) -> Part:
         case _Part(type="image_url", image_url=_ImageURL(url=url, detail=detail)):
             return ImagePart(url=url, detail=detail)
         case _Part(type="text" | "image_url"):
-            raise _invalid(f"{where}.{wire.type}", "is missing.", f"Add `{wire.type}`.")
-    raise _unsupported(
+            raise invalid(f"{where}.{wire.type}", "is missing.", f"Add `{wire.type}`.")
+    raise unsupported(
         f"{where}.type", f"content of type {wire.type!r}", "Send text and image_url parts."
     )
-
-
-def _json_object(raw: msgspec.Raw, param: str) -> msgspec.Raw | None:
-    """Return `raw` when it is a JSON object, None when it is absent or null."""
-    text = bytes(raw).lstrip()
-    if text in {b"", b"null"}:
-        return None
-    if not text.startswith(b"{"):
-        raise _invalid(param, "is not a JSON object.", "Send a JSON Schema.")
-    return raw
 
 
 def _tool(index: int, wire: _Tool) -> ToolSpec:
     where = f"tools[{index}]"
     if wire.type != "function":
-        raise _unsupported(f"{where}.type", f"a tool of type {wire.type!r}", "Use `function`.")
+        raise unsupported(f"{where}.type", f"a tool of type {wire.type!r}", "Use `function`.")
     function = wire.function
     if function is None:
-        raise _invalid(f"{where}.function", "is missing.", "Describe the function.")
+        raise invalid(f"{where}.function", "is missing.", "Describe the function.")
     return ToolSpec(
         name=function.name,
         description=function.description,
-        parameters=_json_object(function.parameters, f"{where}.function.parameters"),
+        parameters=schema_of(function.parameters, f"{where}.function.parameters"),
         strict=function.strict,
     )
 
@@ -279,10 +237,10 @@ def _tool_choice(wire: str | _Chosen | None, tools: Sequence[ToolSpec]) -> str |
     if isinstance(wire, _Chosen):
         name = wire.function.name
         if all(tool.name != name for tool in tools):
-            raise _invalid("tool_choice", f"names {name!r}.", "Choose one of `tools`.")
+            raise invalid("tool_choice", f"names {name!r}.", "Choose one of `tools`.")
         return name
     if wire is not None and wire not in TOOL_CHOICES:
-        raise _invalid("tool_choice", f"is {wire!r}.", f"Use one of: {', '.join(TOOL_CHOICES)}.")
+        raise invalid("tool_choice", f"is {wire!r}.", f"Use one of: {', '.join(TOOL_CHOICES)}.")
     return wire
 
 
@@ -292,11 +250,11 @@ def _response_format(wire: _Format | None) -> ResponseFormat | None:
     if wire.type == "json_object":
         return ResponseFormat()
     if wire.type != "json_schema":
-        raise _invalid(
+        raise invalid(
             "response_format.type", f"is {wire.type!r}.", "Use text, json_object or json_schema."
         )
     param = "response_format.json_schema"
-    schema = _json_object(wire.json_schema.schema, f"{param}.schema") if wire.json_schema else None
+    schema = schema_of(wire.json_schema.schema, f"{param}.schema") if wire.json_schema else None
     if wire.json_schema is None or schema is None:
-        raise _invalid(f"{param}.schema", "is missing.", "Send a JSON Schema.")
+        raise invalid(f"{param}.schema", "is missing.", "Send a JSON Schema.")
     return ResponseFormat(schema=schema, name=wire.json_schema.name, strict=wire.json_schema.strict)

@@ -17,6 +17,7 @@ from ymera.core.chat import (
 from ymera.core.errors import InvalidRequest, RequestError
 from ymera.core.model import Dialect, Quirk
 from ymera.wire.codec import EncodedRequest
+from ymera.wire.openai_chat.quirks import heed
 from ymera.wire.openai_chat.request import TOOL_CHOICES
 
 __all__ = ["encode_request"]
@@ -27,6 +28,9 @@ _NEVER_FORWARDED = frozenset(
 )
 """Unknown fields with which a caller could make the upstream use another model or address than
 the one that was routed to, or buy an extra on the owner's key."""
+
+_RELATED = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
+"""Dialects whose further fields hosts of this one may know."""
 
 
 def encode_request(
@@ -50,11 +54,22 @@ def encode_request(
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
     else:
         fields.pop("stream", None)
+    if verbatim is not None:
+        _bound(fields, request)
+    losses = () if verbatim is not None else _losses(request)
     try:
+        if flags:
+            losses = (*losses, *heed(fields, flags))
         body = msgspec.json.encode(fields)
     except UnicodeEncodeError as error:
         raise _not_unicode() from error
-    return EncodedRequest(body=body, losses=() if verbatim else _losses(request))
+    return EncodedRequest(body=body, losses=losses)
+
+
+def _bound(fields: dict[str, object], request: ChatRequest) -> None:
+    """Bound the answer by the older of two names, which every host knows unless it is flagged."""
+    if fields.pop("max_completion_tokens", None) is not None:
+        fields["max_tokens"] = request.sampling.max_tokens
 
 
 def _losses(request: ChatRequest) -> tuple[str, ...]:
@@ -63,6 +78,10 @@ def _losses(request: ChatRequest) -> tuple[str, ...]:
     losses = [f"Reasoning of {dropped} earlier answers was left out."] if dropped else []
     if request.sampling.top_k is not None and "top_k" not in request.extra:
         losses.append("top_k was left out: this dialect does not know it.")
+    if request.extra and _is_foreign(request):
+        losses.append(f"{', '.join(request.extra)} left out: this dialect does not know it.")
+    if request.sampling.reasoning_tokens is not None:
+        losses.append("The bound on tokens to think with was left out: this dialect has none.")
     return tuple(losses)
 
 
@@ -85,10 +104,17 @@ def _encoded_fields(request: ChatRequest) -> dict[str, object]:
         "seed": sampling.seed,
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
-    for name, raw in request.extra.items():
-        if name not in _NEVER_FORWARDED:
-            fields.setdefault(name, raw)
+    if not _is_foreign(request):
+        for name, raw in request.extra.items():
+            if name not in _NEVER_FORWARDED:
+                fields.setdefault(name, raw)
     return fields
+
+
+def _is_foreign(request: ChatRequest) -> bool:
+    """Return whether the caller's other fields are of a dialect that hosts of this do not know."""
+    verbatim = request.verbatim
+    return verbatim is not None and verbatim.dialect not in _RELATED
 
 
 def _not_unicode() -> RequestError:

@@ -1,0 +1,1 @@
+"""What other programs want to be told so that they ask Ymera, and how their files are edited."""

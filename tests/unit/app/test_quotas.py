@@ -1,0 +1,164 @@
+"""Quotas of an installation: catalogue, settings, book and store together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.engine import FakeTime
+from tests.support.records import answered
+from ymera.app.quotas import Quotas, zone
+from ymera.catalog.load import load
+from ymera.config.hosts import ProviderSettings
+from ymera.core.errors import MachineError
+from ymera.core.model import Model, Quirk
+from ymera.core.quota import MeterState, Need, PoolKey, QuotaMetric, QuotaRow, QuotaWindow
+from ymera.storage.quota import SqlQuotaStore
+from ymera.storage.records import SqlRecordStore
+
+CATALOG = load()
+GROQ = CATALOG.get("groq/openai/gpt-oss-20b")
+MODEL_POOL = PoolKey("groq", "account", GROQ.id)
+ONE = Need(input_tokens=100, output_tokens=100)
+
+
+def no_keys(_provider: str) -> Sequence[str]:
+    return ()
+
+
+class Desk:
+    """Quotas over one data directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.time = FakeTime()
+        self.path = path
+        self.open: list[SqlRecordStore] = []
+
+    def quotas(self) -> Quotas:
+        records = SqlRecordStore(self.path / "records.db")
+        self.open.append(records)
+        return Quotas(SqlQuotaStore(records), clock=self.time.clock(), keys=no_keys)
+
+    def call(self, quotas: Quotas, model: Model = GROQ) -> None:
+        now = self.time.clock().now()
+        quotas.book.reserve(quotas.pools(model, None), ONE, now)
+
+    def used(self, quotas: Quotas) -> int:
+        rows = quotas.rows([GROQ])
+        return next(r.used for r in rows if _is(r, QuotaMetric.REQUESTS, QuotaWindow.DAY))
+
+
+def _is(row: QuotaRow, metric: QuotaMetric, window: QuotaWindow) -> bool:
+    return (row.metric, row.window) == (metric, window)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    for records in made.open:
+        records.close()
+
+
+@pytest.mark.proves("quota.kept")
+async def test_what_was_used_is_known_after_a_restart(desk: Desk) -> None:
+    before = desk.quotas()
+    for _ in range(3):
+        desk.call(before)
+    await before.close()
+    await before.close()
+    assert desk.used(desk.quotas()) == 3
+
+
+@pytest.mark.proves("quota.two-processes")
+async def test_two_processes_learn_of_each_other_with_their_next_writing(desk: Desk) -> None:
+    mine, other = desk.quotas(), desk.quotas()
+    desk.call(mine)
+    desk.call(other)
+    desk.call(other)
+    await other.close()
+    await mine.close()
+    mine.flush()  # takes in what the store held when it was written
+    assert desk.used(mine) == 3
+    await mine.close()
+    assert desk.used(desk.quotas()) == 3
+
+
+async def test_changes_are_written_by_a_thread_while_requests_go_on(desk: Desk) -> None:
+    quotas = desk.quotas()
+    desk.call(quotas)
+    quotas.emit(answered())
+    desk.call(quotas)
+    quotas.emit(answered())  # a moment later: not yet again
+    await quotas.close()
+    assert desk.used(desk.quotas()) == 2
+
+
+async def test_nothing_is_read_or_written_where_nothing_is_counted(desk: Desk) -> None:
+    quotas = desk.quotas()
+    assert quotas.pools(CATALOG.get("ollama/qwen3:8b"), None) == ()
+    quotas.emit(answered())
+    await quotas.close()
+    assert not (desk.path / "records.db").exists()
+
+
+class Broken(SqlQuotaStore):
+    """A store whose disk is full until it is mended."""
+
+    full = True
+
+    def load(self) -> list[MeterState]:
+        raise MachineError("No space left.")
+
+    def add(self, changes: Sequence[MeterState], now: datetime) -> list[MeterState]:
+        if self.full:
+            raise MachineError("No space left.")
+        return super().add(changes, now)
+
+
+@pytest.mark.proves("quota.kept")
+async def test_what_cannot_be_written_is_written_later_and_said_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = SqlRecordStore(desk.path / "records.db")
+    desk.open.append(records)
+    store = Broken(records)
+    quotas = Quotas(store, clock=desk.time.clock(), keys=no_keys)
+    for _ in range(3):
+        desk.call(quotas)
+        await quotas.close()
+    assert len(caplog.records) == 1
+    store.full = False
+    await quotas.close()
+    assert desk.used(desk.quotas()) == 3
+
+
+@pytest.mark.proves("quota.keys-share")
+def test_keys_share_a_quota_unless_the_settings_say_otherwise(desk: Desk) -> None:
+    quotas = desk.quotas()
+    assert quotas.pools(GROQ, "GROQ_API_KEY_2") == (MODEL_POOL,)
+    quotas.configure(CATALOG, {"groq": ProviderSettings(keys_share_quota=False)})
+    assert quotas.pools(GROQ, "GROQ_API_KEY_2") == (PoolKey("groq", "GROQ_API_KEY_2", GROQ.id),)
+
+
+def test_new_settings_keep_what_was_used(desk: Desk) -> None:
+    quotas = desk.quotas()
+    desk.call(quotas)
+    quotas.configure(CATALOG, {})
+    assert desk.used(quotas) == 1
+
+
+def test_failed_calls_count_where_the_row_says_so(desk: Desk) -> None:
+    quotas = desk.quotas()
+    flagged = msgspec.structs.replace(GROQ, flags=frozenset({Quirk.COUNTS_FAILED}))
+    assert not quotas.counts_failed(GROQ)
+    assert quotas.counts_failed(flagged)
+
+
+def test_a_machine_without_time_zones_still_has_days() -> None:
+    assert str(zone("America/Los_Angeles")) in {"America/Los_Angeles", "UTC-08:00"}
+    assert str(zone("Nowhere/Nothing")) == "UTC"

@@ -1,0 +1,458 @@
+"""The book of quotas: what fits, what is taken, what is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from ymera.core.quota import (
+    Limit,
+    LimitSeen,
+    LimitSource,
+    Need,
+    PoolKey,
+    QuotaMetric,
+    QuotaRow,
+    QuotaWindow,
+)
+from ymera.core.usage import Usage
+from ymera.routing.quota import QuotaBook
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MODEL = PoolKey("sim", "account", "sim/plain")
+SHARED = PoolKey("sim")
+POOLS = (MODEL, SHARED)
+ONE = Need(input_tokens=100, output_tokens=100)
+
+REQUESTS, TOKENS = QuotaMetric.REQUESTS, QuotaMetric.TOKENS
+MINUTE, DAY = QuotaWindow.MINUTE, QuotaWindow.DAY
+
+
+def after(**time: float) -> datetime:
+    return NOON + timedelta(**time)
+
+
+def limit(
+    amount: int | None,
+    window: QuotaWindow = MINUTE,
+    metric: QuotaMetric = REQUESTS,
+    zone: str | None = None,
+) -> Limit:
+    return Limit(metric=metric, window=window, amount=amount, zone=zone)
+
+
+def book(*model: Limit, shared: tuple[Limit, ...] = (), **options: bool) -> QuotaBook:
+    return QuotaBook(lambda pool: model if pool.model else shared, zones=ZoneInfo, **options)
+
+
+def row(
+    of: QuotaBook,
+    now: datetime = NOON,
+    metric: QuotaMetric = REQUESTS,
+    window: QuotaWindow = MINUTE,
+    pool: PoolKey = MODEL,
+) -> QuotaRow:
+    return next(
+        each for each in of.rows(now, [pool]) if (each.metric, each.window) == (metric, window)
+    )
+
+
+def seen(
+    amount: int | None = None,
+    remaining: int | None = None,
+    reset_s: float | None = None,
+    *,
+    window: QuotaWindow = MINUTE,
+    metric: QuotaMetric = REQUESTS,
+    source: LimitSource = LimitSource.HEADER,
+    of_model: bool | None = None,
+) -> LimitSeen:
+    return LimitSeen(
+        metric=metric,
+        window=window,
+        limit=amount,
+        remaining=remaining,
+        reset_s=reset_s,
+        source=source,
+        of_model=of_model,
+    )
+
+
+# --- what fits -------------------------------------------------------------------------------
+
+
+def test_a_pool_without_limits_lets_everything_pass_and_counts_it() -> None:
+    open_book = book()
+    open_book.reserve(POOLS, ONE, NOON)
+    assert open_book.check(POOLS, Need(input_tokens=10**9), NOON) is None
+    assert row(open_book, window=DAY).used == 1
+    assert row(open_book, window=DAY).left is None
+
+
+@pytest.mark.proves("quota.shortage")
+def test_a_used_up_window_says_which_limit_and_when_it_passes() -> None:
+    two = book(limit(2))
+    two.reserve(POOLS, ONE, NOON)
+    two.reserve(POOLS, ONE, after(seconds=10))
+    found = two.check(POOLS, ONE, after(seconds=20))
+    assert found is not None
+    assert (found.pool, found.limit, found.left, found.never) == (MODEL, 2, 0, False)
+    assert found.until == after(seconds=60)
+    assert found.reason == (
+        "0 of 2 requests a minute are left of sim/plain, 1 needed; enough at "
+        "2026-11-23 12:01:00 UTC."
+    )
+    assert two.check(POOLS, ONE, after(seconds=60)) is None
+
+
+@pytest.mark.proves("quota.too-large")
+@pytest.mark.parametrize("window", [MINUTE, DAY])
+def test_a_request_larger_than_a_limit_never_fits(window: QuotaWindow) -> None:
+    tokens = book(limit(8_000, window, TOKENS))
+    found = tokens.check(POOLS, Need(input_tokens=7_000, output_tokens=2_000), NOON)
+    assert found is not None
+    assert found.never
+    assert found.until is None
+    assert found.reason == (
+        f"It needs about 9,000 of the 8,000 tokens a {window} sim/plain allows."
+    )
+
+
+def test_of_several_limits_in_the_way_the_one_that_lasts_longest_is_named() -> None:
+    both = book(limit(1), limit(1, DAY, zone="UTC"))
+    both.reserve(POOLS, ONE, NOON)
+    found = both.check(POOLS, ONE, NOON)
+    assert found is not None
+    assert (found.window, found.until) == (DAY, datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def test_models_of_one_account_share_its_pool() -> None:
+    shared = book(shared=(limit(1),))
+    shared.reserve((PoolKey("sim", "account", "sim/other"), SHARED), ONE, NOON)
+    found = shared.check(POOLS, ONE, NOON)
+    assert found is not None
+    assert found.pool == SHARED
+    assert found.reason.startswith("0 of 1 requests a minute are left of sim's pool")
+
+
+@pytest.mark.proves("quota.zones")
+def test_a_day_resets_at_midnight_of_the_vendors_zone_not_before() -> None:
+    pacific = book(limit(1, DAY, zone="America/Los_Angeles"))
+    pacific.reserve(POOLS, ONE, NOON)
+    reset = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    assert pacific.check(POOLS, ONE, reset - timedelta(microseconds=1)) is not None
+    assert pacific.check(POOLS, ONE, reset) is None
+
+
+def test_calls_at_the_same_time_are_bounded_until_one_ends() -> None:
+    one = book(limit(1, QuotaWindow.INSTANT, QuotaMetric.CONCURRENT))
+    ticket = one.reserve(POOLS, ONE, NOON)
+    found = one.check(POOLS, ONE, NOON)
+    assert found is not None
+    assert (found.until, found.never) == (None, False)
+    assert "all are under way" in found.reason
+    one.settle(ticket, None, after(hours=3), counted=False)
+    assert one.check(POOLS, ONE, after(hours=3)) is None
+
+
+# --- reserve, then settle ----------------------------------------------------------------------
+
+
+@pytest.mark.proves("quota.settle")
+def test_a_call_counts_at_once_and_its_tokens_are_corrected_when_it_ends() -> None:
+    tokens = book(limit(1_000, metric=TOKENS))
+    ticket = tokens.reserve(POOLS, ONE, NOON)
+    assert row(tokens, metric=TOKENS).used == 200
+    tokens.settle(ticket, Usage(input_tokens=90, output_tokens=400), NOON, counted=True)
+    assert row(tokens, metric=TOKENS).used == 490
+    ticket = tokens.reserve(POOLS, ONE, NOON)
+    tokens.settle(ticket, Usage(input_tokens=9, output_tokens=1), NOON, counted=True)
+    assert row(tokens, metric=TOKENS).used == 500
+
+
+@pytest.mark.parametrize(
+    ("ending", "requests", "used"),
+    [
+        (lambda b, t: b.settle(t, None, NOON, counted=True), 1, 200),
+        (lambda b, t: b.settle(t, None, NOON, counted=False), 0, 0),
+        (lambda b, t: b.release(t, NOON), 0, 0),
+    ],
+    ids=["no usage known: the estimate stands", "the vendor does not count it", "never made"],
+)
+@pytest.mark.proves("quota.settle")
+def test_a_failed_call_counts_where_the_vendor_counts_it(
+    ending: Callable[[QuotaBook, object], None], requests: int, used: int
+) -> None:
+    both = book(limit(10), limit(1_000, metric=TOKENS))
+    ticket = both.reserve(POOLS, ONE, NOON)
+    ending(both, ticket)
+    assert row(both).used == requests
+    assert row(both, metric=TOKENS).used == used
+
+
+def test_a_ticket_is_settled_once() -> None:
+    both = book(limit(10), limit(1_000, metric=TOKENS))
+    first, second = both.reserve(POOLS, ONE, NOON), both.reserve(POOLS, ONE, NOON)
+    both.release(first, NOON)
+    both.release(first, NOON)
+    both.settle(first, Usage(output_tokens=500), NOON, counted=True)
+    assert (row(both).used, row(both, metric=TOKENS).used) == (1, 200)
+    both.release(second, NOON)
+    assert (row(both).used, row(both, metric=TOKENS).used) == (0, 0)
+
+
+def test_a_call_over_midnight_belongs_to_the_day_it_began_in() -> None:
+    day = book(limit(1_000, DAY, TOKENS, zone="UTC"))
+    ticket = day.reserve(POOLS, ONE, NOON)
+    tomorrow = after(days=1)
+    other = day.reserve(POOLS, ONE, tomorrow)
+    day.settle(ticket, Usage(output_tokens=900), tomorrow, counted=True)
+    day.release(ticket, tomorrow)
+    assert row(day, tomorrow, TOKENS, DAY).used == 200
+    day.release(other, tomorrow)
+    assert row(day, tomorrow, TOKENS, DAY).used == 0
+
+
+def test_the_clock_may_be_set_back_without_giving_anything_away() -> None:
+    both = book(limit(1), limit(1, DAY, zone="UTC"))
+    both.reserve(POOLS, ONE, NOON)
+    yesterday = after(days=-1)
+    assert both.check(POOLS, ONE, yesterday) is not None
+    assert both.check(POOLS, ONE, after(days=1)) is None
+
+
+# --- learning ----------------------------------------------------------------------------------
+
+
+@pytest.mark.proves("quota.learned")
+def test_a_header_overrules_the_documentation_and_the_count() -> None:
+    documented = book(limit(30))
+    for _ in range(5):
+        documented.reserve(POOLS, ONE, NOON)
+    documented.learn(POOLS, [seen(60, 40, 20)], NOON)
+    known = row(documented)
+    assert (known.limit, known.source) == (60, LimitSource.HEADER)
+    assert known.used == 20 + 4  # four more are under way, unseen by the vendor for all we know
+    assert known.confidence > 0.9
+
+
+def test_a_header_never_leaves_more_than_the_limit() -> None:
+    documented = book(limit(30))
+    documented.learn(POOLS, [seen(30, 500)], NOON)
+    assert (row(documented).used, row(documented).left) == (0, 30)
+
+
+def test_what_a_header_told_is_whole_again_when_it_said_so() -> None:
+    documented = book(limit(30))
+    documented.learn(POOLS, [seen(30, 0, 20)], NOON)
+    assert documented.check(POOLS, ONE, after(seconds=19)) is not None
+    assert documented.check(POOLS, ONE, after(seconds=20)) is None
+
+
+def test_a_settled_call_is_not_counted_on_top_of_the_vendors_count() -> None:
+    documented = book(limit(30))
+    ticket = documented.reserve(POOLS, ONE, NOON)
+    documented.learn(POOLS, [seen(30, 29)], NOON)
+    documented.settle(ticket, None, NOON, counted=True)
+    assert row(documented).used == 1
+
+
+@pytest.mark.proves("quota.learned")
+@pytest.mark.parametrize(
+    ("first", "then", "wins"),
+    [
+        (LimitSource.HEADER, LimitSource.ERROR, 60),
+        (LimitSource.ERROR, LimitSource.HEADER, 20),
+        (LimitSource.HEADER, LimitSource.HEADER, 20),
+    ],
+)
+def test_the_better_source_wins_while_it_is_believed(
+    first: LimitSource, then: LimitSource, wins: int
+) -> None:
+    documented = book(limit(30))
+    documented.learn(POOLS, [seen(60, 60, source=first)], NOON)
+    documented.learn(POOLS, [seen(20, 20, source=then)], NOON)
+    assert row(documented).limit == wins
+    assert row(documented, after(days=8)).limit == 30  # everything learned expires
+
+
+@pytest.mark.proves("quota.refused")
+def test_a_refusal_with_numbers_closes_the_pool_until_it_may_be_asked() -> None:
+    documented = book(limit(30))
+    documented.learn(POOLS, [seen(20, 0, 7.5, source=LimitSource.ERROR)], NOON)
+    found = documented.check(POOLS, ONE, after(seconds=7))
+    assert found is not None
+    assert found.closed
+    assert found.until == after(seconds=7.5)
+    assert documented.check(POOLS, ONE, after(seconds=8)) is None
+    assert row(documented, after(seconds=8)).limit == 20
+
+
+@pytest.mark.proves("quota.refused")
+def test_a_used_up_day_is_closed_until_its_reset_whatever_the_error_asks_to_wait() -> None:
+    pacific = book(limit(None, DAY, zone="America/Los_Angeles"))
+    refusal = seen(20, 0, 36, window=DAY, source=LimitSource.ERROR)
+    pacific.learn(POOLS, [refusal], NOON)
+    reset = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    found = pacific.check(POOLS, ONE, after(seconds=37))
+    assert found is not None
+    assert found.until == reset
+    assert pacific.check(POOLS, ONE, reset) is None
+
+
+@pytest.mark.proves("quota.refused")
+def test_refusals_without_numbers_close_for_longer_each_time_and_are_believed_less() -> None:
+    rolling = book(limit(1_000, DAY))
+    refusal = seen(remaining=0, window=DAY, source=LimitSource.ERROR)
+    waits = []
+    now = NOON
+    for _ in range(3):
+        rolling.learn(POOLS, [refusal], now)
+        found = rolling.check(POOLS, ONE, now)
+        assert found is not None
+        assert found.until is not None
+        waits.append((found.until - now).total_seconds())
+        now = found.until
+    assert waits == [900, 1_800, 3_600]
+    assert row(rolling, now, window=DAY).source is LimitSource.COUNTED
+    assert row(rolling, now, window=DAY).confidence < 0.5
+    ticket = rolling.reserve(POOLS, ONE, now)
+    rolling.settle(ticket, Usage(), now, counted=True)
+    rolling.learn(POOLS, [refusal], now)
+    again = rolling.check(POOLS, ONE, now)
+    assert again is not None
+    assert again.until == now + timedelta(seconds=900)  # a success in between starts anew
+
+
+def test_a_limit_nobody_documented_is_learned_where_it_is_seen() -> None:
+    unknown = book()
+    unknown.learn(POOLS, [seen(50, 10, 30)], NOON)
+    assert row(unknown).left == 10
+    unknown.learn((SHARED,), [seen(remaining=7, window=DAY)], NOON)
+    assert row(unknown, window=DAY, pool=SHARED).left == 7
+
+
+def test_a_vendor_that_says_which_pool_it_means_is_heard() -> None:
+    both = book(limit(200, DAY), shared=(limit(2_000, DAY),))
+    both.learn(POOLS, [seen(2_000, 1_500, window=DAY)], NOON)  # only the amount tells
+    assert row(both, window=DAY).used == 0
+    assert row(both, window=DAY, pool=SHARED).used == 500
+    both.learn(POOLS, [seen(2_000, 100, window=DAY, of_model=True)], NOON)
+    assert row(both, window=DAY).left == 100
+
+
+# --- for people, for the router, for the store ---------------------------------------------------
+
+
+@pytest.mark.proves("quota.price")
+def test_a_price_rises_as_less_is_left_and_falls_as_the_reset_nears() -> None:
+    daily = book(limit(20, DAY, zone="UTC"))
+    fresh = daily.price(MODEL, NOON)
+    for _ in range(15):
+        daily.reserve(POOLS, ONE, NOON)
+    scarce = daily.price(MODEL, NOON)
+    late = daily.price(MODEL, datetime(2026, 11, 23, 23, 50, tzinfo=UTC))
+    for _ in range(5):
+        daily.reserve(POOLS, ONE, NOON)
+    assert 0 < late < fresh < scarce < daily.price(MODEL, NOON) <= 1
+
+
+def test_a_plentiful_pool_is_cheaper_than_a_scarce_one_and_a_minute_cheaper_than_a_day() -> None:
+    prices = [
+        book(limit(amount, window)).price(MODEL, NOON)
+        for amount, window in ((40, MINUTE), (14_400, DAY), (500, DAY), (20, DAY))
+    ]
+    assert prices == sorted(prices)
+    assert prices[-1] <= book().price(MODEL, NOON) < 1  # of the unknown, little is expected
+
+
+def test_a_row_says_how_long_the_rest_lasts_at_the_present_pace() -> None:
+    daily = book(limit(100, DAY, zone="UTC"))
+    for _ in range(60):
+        daily.reserve(POOLS, ONE, NOON)
+    now = row(daily, window=DAY)
+    assert (now.used, now.left) == (60, 40)
+    assert now.resets_at == datetime(2026, 11, 24, tzinfo=UTC)
+    assert now.burn_per_hour == 5  # since midnight
+    assert now.lasts_until == after(hours=8)
+    assert row(daily, after(hours=6), window=DAY).lasts_until is None  # the reset comes first
+
+
+def test_the_share_left_is_that_of_the_scarcest_limit() -> None:
+    both = book(limit(10), limit(100, DAY), shared=(limit(4),))
+    assert both.left(POOLS, NOON) == 1
+    both.reserve(POOLS, ONE, NOON)
+    assert both.left(POOLS, NOON) == 0.75
+    both.learn(POOLS, [seen(remaining=0, source=LimitSource.ERROR)], NOON)
+    assert both.left(POOLS, NOON) == 0
+
+
+def test_a_loaded_book_goes_on_where_the_other_stopped() -> None:
+    limits = (limit(2), limit(100, DAY, zone="UTC"), limit(500, metric=TOKENS))
+    before = book(*limits)
+    before.reserve(POOLS, ONE, NOON)
+    before.learn(POOLS, [seen(3, 2)], NOON)
+    after_restart = book(*limits)
+    after_restart.load(before.dump(NOON), NOON)
+    assert after_restart.rows(NOON) == before.rows(NOON)
+    assert after_restart.dump(NOON) == before.dump(NOON)
+
+
+def test_changes_are_given_once_and_add_up_to_what_was_used() -> None:
+    kept = book(limit(100, DAY, zone="UTC"), keep_changes=True)
+    kept.reserve(POOLS, ONE, NOON)
+    ticket = kept.reserve(POOLS, ONE, NOON)
+    kept.release(ticket, NOON)
+    changes = [each for each in kept.drain() if each.pool == MODEL]
+    assert [sum(n for _, n in each.uses) for each in changes] == [1]
+    assert kept.drain() == ()
+
+
+def test_what_another_process_used_is_counted_too() -> None:
+    mine = book(limit(100, DAY, zone="UTC"), keep_changes=True)
+    other = book(limit(100, DAY, zone="UTC"), keep_changes=True)
+    mine.reserve(POOLS, ONE, NOON)
+    for _ in range(9):
+        other.reserve(POOLS, ONE, NOON)
+    together = [*mine.drain(), *other.drain()]
+    stored = [each for each in together if each.pool == MODEL]
+    both = stored[0].uses + stored[1].uses
+    mine.absorb(
+        [type(stored[0])(pool=MODEL, metric=REQUESTS, window=DAY, zone="UTC", uses=both)], NOON
+    )
+    assert row(mine, window=DAY).used == 10
+    assert [
+        each for each in mine.drain() if each.pool == MODEL
+    ] == []  # theirs is not ours to store
+
+
+def test_what_a_header_told_is_neither_stored_nor_overruled_by_the_store() -> None:
+    mine = book(limit(100, DAY, zone="UTC"), keep_changes=True)
+    mine.reserve(POOLS, ONE, NOON)
+    mine.learn(POOLS, [seen(100, 40, window=DAY)], NOON)
+    (change,) = [each for each in mine.drain() if each.pool == MODEL]
+    assert sum(n for _, n in change.uses) == 1
+    others = msgspec.structs.replace(change, uses=((change.uses[0][0], 90),))
+    mine.absorb([others], NOON)
+    assert row(mine, window=DAY).used == 60
+
+
+def test_new_documented_limits_hold_at_once_and_uses_stay() -> None:
+    changed = book(limit(10))
+    changed.reserve(POOLS, ONE, NOON)
+    changed.redocument(lambda pool: (limit(1),) if pool.model else ())
+    assert changed.check(POOLS, ONE, NOON) is not None
+    changed.redocument(lambda _: ())
+    assert changed.check(POOLS, ONE, NOON) is None
+
+
+def test_the_number_of_pools_is_bounded() -> None:
+    small = QuotaBook(max_pools=10)
+    for number in range(50):
+        ticket = small.reserve((PoolKey("sim", f"key{number}"),), ONE, NOON)
+        small.settle(ticket, None, NOON, counted=True)
+    assert len(small.rows(NOON)) <= 11
