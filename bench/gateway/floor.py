@@ -7,6 +7,7 @@ records or metrics: what it costs is what everything else has to be compared wit
     python floor.py PORT UPSTREAM_PORT
 """
 
+# ruff: noqa: D102 - what asyncio and httptools call is named by them
 from __future__ import annotations
 
 import asyncio
@@ -114,7 +115,7 @@ class Caller(asyncio.Protocol):
         if self._idle:
             self._idle.pop().ask(self, request)
         else:
-            asyncio.get_running_loop().create_task(self._dial(request))  # noqa: RUF006
+            asyncio.get_running_loop().create_task(self._dial(request))
 
     async def _dial(self, request: bytes) -> None:
         loop = asyncio.get_running_loop()
