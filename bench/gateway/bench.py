@@ -44,6 +44,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 GATEWAY_CORE, LOAD_CORE = "0", "1"
 READY_WITHIN_S = 120
+SETTLING_S = 3
 YARDSTICK = "floor"
 QUESTION = {
     "model": "mock",
@@ -326,7 +327,10 @@ def measure(
                 stack.enter_context(started(name, rows[name], work, port)) for port in (fast, slow)
             ]
             found[name] = Measured(*gateways)
+            for gateway in gateways:
+                gateway.ask(work, Phase("first", 4), seconds=0.5)
             print(f"{name}: up in {gateways[0].ready_s:.1f} s", flush=True)
+        time.sleep(SETTLING_S)  # what is loaded or tidied up after the first request
         for number in range(rounds):
             for phase in PHASES:
                 order = names[number % len(names) :] + names[: number % len(names)]
