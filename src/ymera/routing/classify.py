@@ -7,7 +7,7 @@ hands its bytes in; this package reads no files.
 
 from __future__ import annotations
 
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from math import exp, sqrt
 from struct import Struct
 from typing import Annotated, NamedTuple, Self
@@ -23,6 +23,8 @@ __all__ = ["Classification", "ModelHeader", "TaskClassifier"]
 
 _FORMAT = "ymera-task-model/1"
 
+_MOST_KNOWN = 512
+_DIGEST_BYTES = 16
 _LANE_BYTES = 4
 _BIAS = 128
 _UNSIGNED = bytes((stored + _BIAS) % 256 for stored in range(256))
@@ -68,7 +70,10 @@ class ModelHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class TaskClassifier:
-    """Classifies prompts; immutable, so one instance serves every thread.
+    """Classifies prompts; one instance serves every thread.
+
+    The last few hundred answers are remembered by a digest of what was looked at: an agent asks
+    again and again with the same last user turn. No text is kept.
 
     A row of weights is held as one large integer, a lane of 32 bits per type, each weight plus
     128: so adding rows adds all types at once, without numpy four times faster than by columns.
@@ -81,6 +86,7 @@ class TaskClassifier:
     def __init__(self, header: ModelHeader, table: bytes) -> None:
         self._types = header.types
         self._mask = header.rows - 1
+        self._known: dict[tuple[int, bytes], Classification] = {}
         self._bias = tuple(each / header.temperature for each in header.bias)
         self._scale = header.scale / header.temperature
         self._lanes = Struct(f"<{len(header.types)}I")
@@ -111,6 +117,16 @@ class TaskClassifier:
 
     def classify(self, text: str) -> Classification:
         """Return the most probable type of `text`; the cost is bounded however long it is."""
+        seen = features.excerpt(text).encode("utf-8", "surrogatepass")
+        key = len(text), blake2b(seen, digest_size=_DIGEST_BYTES).digest()
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._classify(text)
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+        return known
+
+    def _classify(self, text: str) -> Classification:
         probabilities = self.probabilities(text)
         best = max(probabilities, key=probabilities.__getitem__)
         return Classification(best, infer_complexity(text, best), probabilities[best])

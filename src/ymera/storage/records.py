@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ymera.core.record import RequestRecord
+from ymera.storage.per_process import PerProcess
 from ymera.storage.rows import RequestSummary, StoredRequest, utc_microseconds
 from ymera.storage.totals import RequestTotals
 
@@ -31,8 +31,7 @@ class SqlRecordStore:
 
     def __init__(self, location: Path | str) -> None:
         self._location = location
-        # By process: a connection may not be used, nor even closed, on the other side of a fork.
-        self._databases: dict[int, Database] = {}
+        self._databases = PerProcess(self._open)
 
     def open(self) -> None:
         """Open the database now and make sure that it can be written, to fail early."""
@@ -71,19 +70,13 @@ class SqlRecordStore:
 
     def close(self) -> None:
         """Close the connections of this process; a later call opens them again."""
-        database = self._databases.pop(os.getpid(), None)
-        if database is not None:
-            database.close()
+        self._databases.close()
 
     def database(self) -> Database:
         """Return the open database of this process, for the other stores of its file."""
-        database = self._databases.get(os.getpid())
-        if database is not None:
-            return database
+        return self._databases.get()
+
+    def _open(self) -> Database:
         from ymera.storage.database import Database  # costs 0.2 s, so not before it is needed
 
-        opened = Database(self._location)
-        database = self._databases.setdefault(os.getpid(), opened)
-        if database is not opened:
-            opened.close()  # another thread was faster
-        return database
+        return Database(self._location)

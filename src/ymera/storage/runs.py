@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from ymera.storage.per_process import PerProcess
 
 if TYPE_CHECKING:
     from ymera.storage.runs_database import RunsDatabase
@@ -83,8 +84,7 @@ class SqlRunStore:
 
     def __init__(self, location: Path | str) -> None:
         self._location = location
-        # By process: a connection may not be used on the other side of a fork.
-        self._databases: dict[int, RunsDatabase] = {}
+        self._databases = PerProcess(self._open)
 
     def exists(self) -> bool:
         """Return whether there can be runs; costs nothing, SQLAlchemy is not loaded."""
@@ -104,19 +104,13 @@ class SqlRunStore:
 
     def open(self) -> RunsDatabase:
         """Return the database, opened (and made or upgraded) at the first call."""
-        database = self._databases.get(os.getpid())
-        if database is not None:
-            return database
-        from ymera.storage.runs_database import RunsDatabase  # costs 0.2 s
-
-        opened = RunsDatabase(self._location)
-        database = self._databases.setdefault(os.getpid(), opened)
-        if database is not opened:
-            opened.close()  # another thread was faster
-        return database
+        return self._databases.get()
 
     def close(self) -> None:
         """Close the connections of this process; a later call opens them again."""
-        database = self._databases.pop(os.getpid(), None)
-        if database is not None:
-            database.close()
+        self._databases.close()
+
+    def _open(self) -> RunsDatabase:
+        from ymera.storage.runs_database import RunsDatabase  # costs 0.2 s
+
+        return RunsDatabase(self._location)

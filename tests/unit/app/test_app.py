@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.support.apps import Create, creating
 from tests.support.engine import ask
 from tests.support.server import SCRIPTED
 from ymera.app import App
@@ -21,22 +22,13 @@ from ymera.core.route import ExclusionReason
 from ymera.engine.orchestrator import AIRequest
 from ymera.testing.scripted import ScriptedProvider
 
-Create = Callable[..., App]
-
 
 @pytest.fixture
 async def create(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Create]:
     for name, value in SCRIPTED.items():
         monkeypatch.setenv(name, value)
-    apps: list[App] = []
-
-    def created(**flags: object) -> App:
-        apps.append(App.create(flags={k.replace("__", "."): v for k, v in flags.items()}))
-        return apps[-1]
-
-    yield created
-    for app in apps:
-        await app.close()
+    async with creating() as created:
+        yield created
 
 
 def audit_lines(app: App) -> list[dict[str, object]]:

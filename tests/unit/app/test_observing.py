@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.apps import Create, creating
 from tests.support.phases import phase, run_of
 from tests.support.records import answered
 from tests.support.server import SCRIPTED
@@ -21,22 +22,14 @@ TWO_MODELS = {
     "YMERA_PROVIDERS__STAGE__MODELS": '["ann", "bob"]',
     "YMERA_PERFORMANCE__ENABLE_CACHING": "false",
 }
-Create = Callable[..., App]
 
 
 @pytest.fixture
 async def create(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Create]:
     for name, value in TWO_MODELS.items():
         monkeypatch.setenv(name, value)
-    apps: list[App] = []
-
-    def created(**flags: object) -> App:
-        apps.append(App.create(flags={k.replace("__", "."): v for k, v in flags.items()}))
-        return apps[-1]
-
-    yield created
-    for app in apps:
-        await app.close()
+    async with creating() as created:
+        yield created
 
 
 async def ask(app: App, **more: object) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.apps import Create, creating
 from tests.support.server import SCRIPTED
-from ymera.app import App
 from ymera.app.credentials import Credentials, try_key
 from ymera.catalog.load import load
 from ymera.core.route import ExclusionReason
@@ -16,22 +16,14 @@ from ymera.engine.orchestrator import AIRequest
 from ymera.testing.simulator import Fault, Simulator
 
 MODEL = "groq/openai/gpt-oss-120b"
-Create = Callable[..., App]
 
 
 @pytest.fixture
 async def create(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Create]:
     for name, value in SCRIPTED.items():
         monkeypatch.setenv(name, value)
-    apps: list[App] = []
-
-    def created(**flags: object) -> App:
-        apps.append(App.create(flags={k.replace("__", "."): v for k, v in flags.items()}))
-        return apps[-1]
-
-    yield created
-    for app in apps:
-        await app.close()
+    async with creating() as created:
+        yield created
 
 
 @pytest.mark.proves("keys.environment-wins")

