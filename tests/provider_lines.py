@@ -53,6 +53,7 @@ PROVIDERS: tuple[tuple[str, ...], ...] = (
     ("wire.gemini-answer", "part 3, build", "Gemini answers, streamed or not, give text, reasoning, calls, usage and the reason why they stopped."),
     ("wire.gemini-errors", "part 3, build", "A Gemini failure tells day from minute, a bad key from a bad request, and a blocked prompt from a broken answer."),
     ("sdk.google", "part 3, must show 2", "The official google-genai SDK reads our answers, streams, tool calls, errors and model list."),
+    ("engine.ceiling", "part 3, build", "A bound that a caller's dialect demands excludes no model: it is lowered to what the model can write, and the loss recorded."),
     # --- engine: structured output
     ("engine.structured", "part 3, build", "Structured output is checked before anything leaves: repaired and said so, else the next candidate is asked."),
     # --- the call path: health, keys, the zero-cost guard, fallback

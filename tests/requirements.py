@@ -435,7 +435,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("quota.keys-share", "part 3, build", "Keys of one account share one quota unless the settings say that they are apart."),
     R("quota.kept", "part 3, build", "Uses and learned limits survive restarts; a store that fails loses nothing it can still write."),
     R("quota.two-processes", "part 3, build", "Processes of one data directory add to one count and corrupt nothing."),
-    R("quota.day", "part 3, must show 4", "Over a simulated day: no call to what is known to bill or to be empty, 99% of what foresight serves."),
+    R("quota.day", "part 3, must show 4", "Over a simulated day of scarce quotas (seed 1): no call to what is known to bill or to be empty, 99% of what foresight serves."),
     R("cli.quota", "surface 3", "`ymera quota` shows of each pool what is left, when it resets, its price and how long it lasts."),
     # --- every model callable: dialects, hosts, quotas, fallback
     *(R(*line) for line in PROVIDERS),

@@ -154,7 +154,9 @@ def _anthropic(turns: list[_Json], provider: str, issuer: Issuer) -> Iterator[st
             yield f"{where}: two turns of {role} follow each other."
         before = str(role)
         content = turn.get("content")
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else _dicts(content)
+        blocks = (
+            [{"type": "text", "text": content}] if isinstance(content, str) else _dicts(content)
+        )
         if not blocks:
             yield f"{where}: a turn is empty."
         yield from _anthropic_results(blocks, waiting, where)
@@ -189,9 +191,7 @@ def _anthropic_results(blocks: list[_Json], waiting: list[str], where: str) -> I
         yield f"{where}: the calls {open_calls} have no result."
 
 
-def _anthropic_call(
-    block: _Json, role: object, seen: set[str], where: str
-) -> Iterator[str]:
+def _anthropic_call(block: _Json, role: object, seen: set[str], where: str) -> Iterator[str]:
     id = block.get("id")
     if role != "assistant":
         yield f"{where}: a call stands in a turn of {role}."

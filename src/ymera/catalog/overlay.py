@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from ymera.catalog.entries import Count, IsoDate, ModelStatus, Text, Tokens
 from ymera.core.errors import CatalogError
@@ -42,7 +41,6 @@ _VERSION = 1
 _MAX_USD_PER_MTOK = 1_000_000
 _ORIGIN = frozenset({"source", "as_of"})
 
-Usd = Annotated[Decimal, Meta(ge=0, le=_MAX_USD_PER_MTOK)]
 Decoded = TypeVar("Decoded", bound="Facts | Origin | Answered")
 
 
@@ -75,8 +73,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tools: bool | None = None
     json_schema: bool | None = None
     reasoning: bool | None = None
-    input_usd_per_mtok: Usd | None = None
-    output_usd_per_mtok: Usd | None = None
+    input_usd_per_mtok: Decimal | None = None
+    output_usd_per_mtok: Decimal | None = None
     free_now: bool | None = None
     rpm: Count | None = None
     rpd: Count | None = None
@@ -270,8 +268,15 @@ def _facts(file: str, model_id: str, values: Mapping[str, object]) -> Facts:
     for field, value in values.items():
         if field not in Facts.__struct_fields__:
             raise _broken(file, f"entry '{model_id}', field '{field}': unknown field")
-        _converted(file, f"entry '{model_id}', field '{field}'", {field: value}, Facts)
+        place = f"entry '{model_id}', field '{field}'"
+        found = getattr(_converted(file, place, {field: value}, Facts), field)
+        if isinstance(found, Decimal) and not _is_price(found):
+            raise _broken(file, f"{place}: {found} is no price in USD per million tokens")
     return msgspec.convert(values, Facts)
+
+
+def _is_price(amount: Decimal) -> bool:
+    return amount.is_finite() and 0 <= amount <= _MAX_USD_PER_MTOK
 
 
 def _check_day(file: str, model_id: str, field: str, day: str) -> None:

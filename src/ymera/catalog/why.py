@@ -8,9 +8,10 @@ import msgspec
 
 from ymera.catalog.catalog import Catalog
 from ymera.catalog.entries import Evidence, ModelEntry, ProviderEntry
+from ymera.catalog.overlay import Layer, Origin, known
 from ymera.core.model import Model, WeightsSource
 
-__all__ = ["Fact", "evidence_of", "why"]
+__all__ = ["Fact", "Truths", "evidence_of", "truths_of", "why"]
 
 _evidence = msgspec.json.Decoder(Evidence)
 
@@ -24,6 +25,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
         source: source ids joined by a comma, or `configuration`, `derived`, `notes`, `none`.
         title, date: of the first source.
         note: variant measured, remark, or what other sources say instead.
+        layer: which layer won: `snapshot`, `fetched`, `learned`, `user`; `rules` for what follows
+            from others, `settings` for the configuration's own.
     """
 
     field: str
@@ -32,6 +35,25 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     date: str | None = None
     note: str | None = None
+    layer: str = Layer.SNAPSHOT
+
+
+class Truths(msgspec.Struct, frozen=True, kw_only=True):
+    """Three things that are easily taken for one another; each one sentence, or more.
+
+    Attributes:
+        listed: whether its provider's model list names it.
+        answers: whether it has answered, with which key.
+        may_auto_route: whether it may be asked at cost 0 without being named.
+        is_listed, has_answered: None where nobody has looked.
+    """
+
+    is_listed: bool | None
+    listed: str
+    has_answered: bool | None
+    answers: tuple[str, ...]
+    may_auto_route: bool
+    reason: str
 
 
 def evidence_of(entry: ModelEntry) -> Evidence:
@@ -45,16 +67,89 @@ def why(catalog: Catalog, name: str) -> tuple[Fact, ...]:
     Raises:
         UnknownModel: no such model.
     """
-    model = catalog.get(name)
+    model = _model_of(catalog, name)
     entry = catalog.model_entries.get(model.id)
     if entry is None:
-        return tuple(_configured(model))
-    facts = [*_capabilities(catalog, entry), *_quality(catalog, entry), *_free(catalog, entry)]
-    provider = catalog.provider_entries.get(entry.provider)
-    flags = {**(provider.flags if provider else {}), **entry.flags}
-    facts += [_fact(catalog, f"flag.{name}", flag.reason, flag.src) for name, flag in flags.items()]
+        facts = list(_configured(model)) if model.id not in catalog.upkeep.listed else []
+    else:
+        facts = [*_capabilities(catalog, entry), *_quality(catalog, entry), *_free(catalog, entry)]
+    facts = _with_layers(catalog, model.id, facts)
     facts.append(_derived("free.may_auto_route", model.free.may_auto_route, model.free.reason))
+    provider = catalog.provider_entries.get(model.provider) if entry is not None else None
+    flags = {**(provider.flags if provider else {}), **(entry.flags if entry is not None else {})}
+    facts += [_fact(catalog, f"flag.{name}", flag.reason, flag.src) for name, flag in flags.items()]
     return (*facts, *(_host(catalog, provider) if provider else ()))
+
+
+def truths_of(catalog: Catalog, name: str) -> Truths:
+    """Return what is known of being listed, answering and being routed to.
+
+    Raises:
+        UnknownModel: no such model.
+    """
+    model = _model_of(catalog, name)
+    is_listed, listed = _listed(catalog, model.id)
+    outcomes = catalog.upkeep.answers.get(model.id, {})
+    answers = tuple(
+        f"{'answered' if outcome.ok else 'did not answer'} with {key_id} on"
+        f" {outcome.at:%Y-%m-%d}: {outcome.detail}"
+        for key_id, outcome in sorted(outcomes.items())
+    )
+    return Truths(
+        is_listed=is_listed,
+        listed=listed,
+        has_answered=any(each.ok for each in outcomes.values()) if outcomes else None,
+        answers=answers or ("never tested here",),
+        may_auto_route=model.free.may_auto_route,
+        reason=model.free.reason,
+    )
+
+
+def _model_of(catalog: Catalog, name: str) -> Model:
+    listed = catalog.upkeep.listed.get(name)
+    return catalog.get(name) if listed is None else listed
+
+
+def _listed(catalog: Catalog, model_id: str) -> tuple[bool | None, str]:
+    for layer, row in reversed(catalog.upkeep.layers.get(model_id, ())):
+        if row.facts.listed is not None:
+            origin = row.origins["listed"]
+            no = "" if row.facts.listed else "not "
+            return row.facts.listed, f"{no}listed: {origin.source}, {origin.as_of} ({layer})"
+    return None, f"not looked up since the snapshot of {catalog.generated}"
+
+
+def _with_layers(catalog: Catalog, model_id: str, facts: list[Fact]) -> list[Fact]:
+    """Return the facts with those that a layer over the snapshot says in their place."""
+    found = {fact.field: fact for fact in facts}
+    base = dict(found)
+    for layer, row in catalog.upkeep.layers.get(model_id, ()):
+        for field, value in known(row.facts).items():
+            found[_NAMES.get(field, field)] = _laid(layer, field, value, row.origins[field])
+    over = [fact for name, fact in found.items() if fact is not base.get(name)]
+    return [*(found[fact.field] for fact in facts if found[fact.field] is fact), *over]
+
+
+_NAMES = {name: f"free.{name}" for name in ("free_now", "rpm", "rpd", "tpm", "tpd", "concurrency")}
+
+
+def _laid(layer: Layer, field: str, value: object, origin: Origin) -> Fact:
+    return Fact(
+        field=_NAMES.get(field, field),
+        value=_text(value),
+        source=origin.source,
+        title=_TITLES[layer],
+        date=origin.as_of,
+        layer=layer,
+    )
+
+
+_TITLES = {
+    Layer.SNAPSHOT: "The bundled snapshot",
+    Layer.FETCHED: "The provider's model list",
+    Layer.LEARNED: "Live tests",
+    Layer.USER: "Your own catalogue file",
+}
 
 
 def _configured(model: Model) -> Iterator[Fact]:
@@ -65,6 +160,7 @@ def _configured(model: Model) -> Iterator[Fact]:
                 value=_text(value),
                 source="configuration",
                 title="Your configuration",
+                layer="settings",
             )
 
 
@@ -129,7 +225,12 @@ def _fact(
 
 def _derived(field: str, value: object, note: str) -> Fact:
     return Fact(
-        field=field, value=_text(value), source="derived", title="The free guard", note=note
+        field=field,
+        value=_text(value),
+        source="derived",
+        title="The free guard",
+        note=note,
+        layer="rules",
     )
 
 

@@ -55,7 +55,8 @@ class TaskProfile(msgspec.Struct, frozen=True, kw_only=True):
         est_input_tokens: estimated prompt tokens, at least 1.
         est_output_tokens: tokens to leave room for, at least 1.
         output_bounded: True when the caller set `est_output_tokens` as the bound (`max_tokens`),
-            False when it is a usual length that may be undercut.
+            False when it is a usual length that may be undercut, or a ceiling that the caller's
+            dialect made it name.
         needs: hard requirements.
         type_probability: 0..1, how sure the classifier is; 1 when the caller said so.
         inferred: True when the type came from the classifier, False when from the caller.

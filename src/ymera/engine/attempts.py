@@ -32,6 +32,7 @@ from ymera.core.errors import (
 )
 from ymera.core.model import Model
 from ymera.core.route import Candidate, Exclusion, RoutePlan
+from ymera.engine.ceiling import under_ceiling
 from ymera.engine.gate import CallGate
 from ymera.engine.standing import Standing
 from ymera.engine.structured import checked
@@ -232,11 +233,12 @@ class Attempts:
                     return None
 
     async def _attempt(self, candidate: Candidate, asking: _Asking) -> Commitment:
-        request, trace, model = asking.request, asking.trace, candidate.model
+        trace, model = asking.trace, candidate.model
         trace.upstream_starts()
+        request, losses = under_ceiling(asking.request, model, asking.plan.profile)
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._gate)
-            call = self._begun(candidate, asking)
+            call = self._begun(candidate, asking, losses)
             resources.push(call.ended)
             try:
                 events = await resources.enter_async_context(
@@ -251,7 +253,9 @@ class Attempts:
                 return Commitment(head=call.head, rest=events, resources=resources.pop_all())
         return Commitment(head=call.head, rest=nothing(), resources=AsyncExitStack())
 
-    def _begun(self, candidate: Candidate, asking: _Asking) -> UpstreamCall:
+    def _begun(
+        self, candidate: Candidate, asking: _Asking, losses: tuple[str, ...]
+    ) -> UpstreamCall:
         """Take what the call needs.
 
         Raises:
@@ -268,7 +272,7 @@ class Attempts:
             lease = self._standing.lease(model, key_id, profile, now)
         asking.tried.add(key_id)
         asking.asked[model.id] = None
-        return UpstreamCall(asking.request, model, key_id, asking.trace, lease, now)
+        return UpstreamCall(asking.request, model, key_id, asking.trace, lease, now, losses)
 
 
 def _about_key(error: YmeraError) -> bool:

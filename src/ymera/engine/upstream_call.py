@@ -35,6 +35,7 @@ class UpstreamCall:
         trace: takes the attempt.
         lease: what the call holds of quotas and health; None: nothing.
         at: wall time it begins.
+        losses: what of the request the model is not told.
 
     Attributes:
         answered: whether anything of an answer has come.
@@ -64,6 +65,7 @@ class UpstreamCall:
         trace: RequestTrace,
         lease: Lease | None,
         at: datetime,
+        losses: tuple[str, ...] = (),
     ) -> None:
         self.model = model
         self.key_id = key_id
@@ -72,7 +74,7 @@ class UpstreamCall:
         self._request = request
         self._trace = trace
         self._lease = lease
-        self._losses: tuple[str, ...] = ()
+        self._losses = losses
         self._answer = AnswerBuilder(keep_text=False)
         self._committed = False
         self._at = at

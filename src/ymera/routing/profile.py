@@ -7,12 +7,16 @@ from ymera.core.chat import (
     ImagePart,
     prompt_text,
 )
+from ymera.core.model import Dialect
 from ymera.core.task import Needs, TaskComplexity, TaskProfile, TaskType
 from ymera.routing.classify import TaskClassifier
 from ymera.routing.complexity import infer_complexity
 from ymera.routing.estimate import default_output_tokens, input_tokens
 
 __all__ = ["profile"]
+
+_NAMES_A_CEILING = frozenset({Dialect.ANTHROPIC})
+"""Dialects in which `max_tokens` has to be named, so that it says nothing of what is wanted."""
 
 
 def profile(
@@ -34,12 +38,14 @@ def profile(
     complexity = request.hints.complexity or complexity or default_complexity
     prompt_tokens = input_tokens(request)
     max_tokens = request.sampling.max_tokens
+    ceiling = request.verbatim is not None and request.verbatim.dialect in _NAMES_A_CEILING
+    usual = default_output_tokens(task_type, complexity, prompt_tokens)
     return TaskProfile(
         type=task_type,
         complexity=complexity,
         est_input_tokens=prompt_tokens,
-        est_output_tokens=max_tokens or default_output_tokens(task_type, complexity, prompt_tokens),
-        output_bounded=max_tokens is not None,
+        est_output_tokens=min(max_tokens or usual, usual) if ceiling else max_tokens or usual,
+        output_bounded=max_tokens is not None and not ceiling,
         needs=needs,
         type_probability=probability,
         inferred=request.hints.task_type is None,

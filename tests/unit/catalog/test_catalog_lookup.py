@@ -141,7 +141,13 @@ def test_why_says_that_an_own_model_comes_from_the_configuration(three_hosts: Ca
     facts = why(three_hosts, "host/alpha")
 
     assert (
-        Fact(field="tools", value="yes", source="configuration", title="Your configuration")
+        Fact(
+            field="tools",
+            value="yes",
+            source="configuration",
+            title="Your configuration",
+            layer="settings",
+        )
         in facts
     )
 
