@@ -13,7 +13,7 @@ from tests.unit.security.sql_corpus import ATTACKS
 from ymera.security.guards.injection import remove_injections, risk, scan
 from ymera.security.guards.secrets import SecretsGuard, redact_secrets
 from ymera.security.normalise import views
-from ymera.security.rules import injection_rules
+from ymera.security.rules import injection_rules, secret_rules
 
 PIECES = st.one_of(
     st.sampled_from([text for _, text, _ in SAMPLES]),
@@ -88,3 +88,16 @@ def test_any_text_has_a_few_readings_and_a_risk(text: str, times: int) -> None:
     text = text * times
     assert 1 <= len(views(text)) <= 4
     assert 0.0 <= risk(scan(text)) <= 1.0
+
+
+ANCHORS = sorted(secret_rules().by_anchor)
+NAMES = {name for rule in secret_rules().rule for name in rule.names}
+SURROUNDINGS = st.text(alphabet="abk ._-/:=AKIA0sxe\n", max_size=150)
+
+
+@pytest.mark.proves("output.secrets")
+@given(before=SURROUNDINGS, anchor=st.sampled_from(ANCHORS), after=SURROUNDINGS)
+def test_looking_for_anchors_beforehand_misses_none(before: str, anchor: str, after: str) -> None:
+    assert secret_rules().may_stand_in(before + anchor + after)
+    if anchor in NAMES:  # those stand in any case
+        assert secret_rules().may_stand_in(before + anchor.upper() + after)

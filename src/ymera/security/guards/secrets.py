@@ -15,6 +15,10 @@ from ymera.security.rules import SecretRule, SecretRules, secret_rules
 __all__ = ["SecretsGuard", "redact_secrets"]
 
 
+_LONG_CHARS = 100
+"""Shorter pieces are searched as fast as they are looked through beforehand."""
+
+
 class _Found(msgspec.Struct, frozen=True):
     """A credential: its rule, where it stands, and where to read on."""
 
@@ -67,12 +71,18 @@ class _Screen:
         text = self._held + text
         if self._swallowing is not None:
             return self._read(text, final=False)
-        anchor = self._anchor(text, self._decided)
+        anchor = self._anchor(text, self._look_from(text))
         if anchor is None:
             sure = text[self._decided :] if self._decided else text
             self._held, self._decided = text[-1], 1
             return sure
         return self._read(text, final=False, anchor=anchor)
+
+    def _look_from(self, text: str) -> int:
+        """Return from where on an anchor may begin: in most texts only at the very end."""
+        if len(text) < _LONG_CHARS or self._rules.may_stand_in(text):
+            return self._decided
+        return max(self._decided, len(text) - self._rules.longest_anchor)
 
     def end(self) -> str:
         """Return what was held back."""
