@@ -97,6 +97,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("catalog.free-is-proved", "part 1, build", "A price of 0 alone makes no model free; only the allow-list does."),
     R("catalog.local-entries", "part 1, build", "Local models are catalogue entries with licence, file and hash."),
     R("catalog.check", "surface 3", "`ymera catalog check` passes on the snapshot and names what is wrong with a broken one."),
+    # --- catalogue upkeep: update, layers, live tests
     # --- local models
     R("local.answers", "part 1, must show 1", "The embedded model answers a prompt at cost 0."),
     R("local.streams", "part 1, build", "The embedded model streams its answer in pieces."),
@@ -418,25 +419,6 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     R("tools.lazy", "house 2", "A request without tools loads nothing of them."),
     R("storage.used-kept", "part 2, build", "A stored record keeps tools, context, run, phase and cache."),
     # --- end of tools and context
-    # --- quotas
-    R("quota.never-over", "part 3, build", "A rolling window never grants more than its limit in any span of its length."),
-    R("quota.reset", "part 3, build", "What was used is free again exactly when its window is over."),
-    R("quota.zones", "part 3, build", "Days, weeks and months begin at midnight of the vendor's zone, also on days of 23 and 25 hours."),
-    R("quota.shortage", "part 3, build", "What does not fit now says which limit of which pool, how much is left, and when it will fit."),
-    R("quota.too-large", "part 3, build", "A request larger than a limit of a minute or a day is told that it never fits."),
-    R("quota.settle", "part 3, build", "A call counts when it begins and is corrected when it ends; nothing is lost or invented."),
-    R("quota.learned", "part 3, build", "Header, error body, count, documentation: the first that knows wins, with confidence and expiry."),
-    R("quota.refused", "part 3, build", "A refusal closes the pool until its reset, or for longer each time where nobody says when."),
-    R("quota.price", "part 3, build", "What a quota costs to use rises with scarcity and falls as the reset nears."),
-    R("quota.headers", "part 3, build", "The rate-limit headers of each vendor are read, names, windows and resets."),
-    R("quota.error-bodies", "part 3, build", "What refusals say of limits is read in each vendor's shape or words."),
-    R("quota.never-raises", "part 3, build", "No header and no body can break the reading of limits."),
-    R("quota.catalogue", "part 3, build", "Every free hosted model has pools and documented limits, or is listed as not published."),
-    R("quota.keys-share", "part 3, build", "Keys of one account share one quota unless the settings say that they are apart."),
-    R("quota.kept", "part 3, build", "Uses and learned limits survive restarts; a store that fails loses nothing it can still write."),
-    R("quota.two-processes", "part 3, build", "Processes of one data directory add to one count and corrupt nothing."),
-    R("quota.day", "part 3, must show 4", "Over a simulated day of scarce quotas (seed 1): no call to what is known to bill or to be empty, 99% of what foresight serves."),
-    R("cli.quota", "surface 3", "`ymera quota` shows of each pool what is left, when it resets, its price and how long it lasts."),
     # --- every model callable: dialects, hosts, quotas, fallback
     *(R(*line) for line in PROVIDERS),
     # --- the document, line by line

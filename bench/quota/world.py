@@ -85,6 +85,14 @@ class TrueLimit:
             self._used -= self._uses.popleft()[1]
         return self._used
 
+    def oldest_leaves_s(self, at_s: float) -> float:
+        """Return the seconds until the oldest use counts no more; 0 where nothing is used."""
+        if not self.used(at_s):
+            return 0.0
+        if self.window is QuotaWindow.SESSION:
+            return self._session_ends - at_s
+        return self._uses[0][0] + WINDOW_S[self.window] - at_s if self._uses else 0.0
+
     def count(self, at_s: float, amount: int) -> None:
         """Count a use; below 0 for a call that ended."""
         self.used(at_s)

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-import msgspec
-
 from bench.quota.world import FAULTS, UNITS_PER_CALL, TrueLimit, World
 from bench.sessions.script import Marks, Script
 from tests.support.tool_histories import problems_in
@@ -45,6 +43,8 @@ __all__ = ["Refused", "Seen", "Vendors", "chars_of"]
 _OUTPUT_S = 0.01
 """Seconds that a generated token takes."""
 _LATE_COST_USD = 0.0004
+_TOO_MANY = 429
+_PAYMENT = 402
 _GEMINI_ID = re.compile(rb'("functionCall":\{)"id":"[^"]*",')
 
 
@@ -177,7 +177,9 @@ class Vendors:
     def _full(self, model: Model, tokens: int) -> TrueLimit | None:
         at_s = self._at_s()
         limits = self.world.limits_of(model)
-        return next((one for one in limits if one.used(at_s) + _taken(one, tokens) > one.amount), None)
+        return next(
+            (one for one in limits if one.used(at_s) + _taken(one, tokens) > one.amount), None
+        )
 
     def _turned(self, model: Model) -> bool | None:
         """Return whether it tells late that it costs; None while it costs nothing."""
@@ -336,7 +338,7 @@ class Vendors:
         avoidable: bool,
     ) -> _Response:
         self._note(provider, model, status, what, avoidable=avoidable)
-        message = "Insufficient credit" if status == 402 else what  # noqa: PLR2004
+        message = "Insufficient credit" if status == _PAYMENT else what
         return self._refused(provider, door, model, Refusal(status=status, message=message))
 
     def _note(
@@ -349,14 +351,13 @@ class Vendors:
         self, provider: Provider, door: Door, model: Model | None, refusal: Refusal
     ) -> _Response:
         habits = habits_of(provider.id)
-        limits = self._limit_headers(provider, model, refused=refusal.status == 429) if model else {}  # noqa: PLR2004
+        busy = refusal.status == _TOO_MANY
+        limits = self._limit_headers(provider, model, refused=busy) if model else {}
         headers = headers_of(refusal, door.dialect, retry_after=habits.retry_after)
         body = body_of(refusal, door.dialect, habits.words)
         return _Response(refusal.status, {**limits, **headers}, [body])
 
-    def _limit_headers(
-        self, provider: Provider, model: Model, *, refused: bool
-    ) -> dict[str, str]:
+    def _limit_headers(self, provider: Provider, model: Model, *, refused: bool) -> dict[str, str]:
         style = habits_of(provider.id).headers
         if style is HeaderStyle.NONE:
             return {}

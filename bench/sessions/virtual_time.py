@@ -16,9 +16,7 @@ class _Selector(selectors.DefaultSelector):
 
     ahead_s = 0.0
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:  # nothing is timed: a thread has to finish
             return super().select(None)
         ready = super().select(0)

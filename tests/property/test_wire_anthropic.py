@@ -146,6 +146,7 @@ def made_answers(draw: st.DrawFn) -> ChatAnswer:
         finish_reason=draw(st.sampled_from([FinishReason.LENGTH, FinishReason.CONTENT_FILTER])),
         reasoning=reasoning.text,
         reasoning_signature=reasoning.signature,
+        reasoning_dialect=Dialect.ANTHROPIC if reasoning.signature else None,
         reasoning_redacted=reasoning.redacted,
         tool_calls=tuple(draw(called)),
         usage=draw(st.none() | usages),

@@ -76,6 +76,15 @@ usages = st.builds(
     ),
     st.integers(0, 10**6),
 )
+
+
+def labelled(answer: ChatAnswer) -> ChatAnswer:
+    """Return the answer with its signature, if any, known to be this dialect's."""
+    if answer.reasoning_signature is None:
+        return answer
+    return msgspec.structs.replace(answer, reasoning_dialect=Dialect.GEMINI)
+
+
 answers = st.builds(
     ChatAnswer,
     text=texts,
@@ -84,7 +93,7 @@ answers = st.builds(
     reasoning_signature=signatures,
     tool_calls=call_lists,
     usage=st.none() | usages,
-)
+).map(labelled)
 
 images = st.builds(
     ImagePart, url=st.sampled_from(["data:image/png;base64,AAAA", "https://pictures.test/a.webp"])

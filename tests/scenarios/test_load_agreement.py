@@ -156,10 +156,10 @@ def _dashboard_agrees(
     assert grown("overview", "total_requests") == len(load.heard)
     assert grown("overview", "failed_requests") == errors.total()
     assert grown("overview", "successful_requests") == len(load.heard) - errors.total()
-    assert {code: grown("errors", code) for code in now["errors"]} == errors
+    assert +Counter({code: grown("errors", code) for code in now["errors"]}) == errors
     top, top_warm = _pairs(now["usage"]["top_models"]), _pairs(warm["usage"]["top_models"])
     models = load.count("model")
-    assert {name: top[name] - top_warm.get(name, 0) for name in top} == {
+    assert +Counter({name: top[name] - top_warm.get(name, 0) for name in top}) == {
         name.replace("/", ":", 1): count for name, count in models.items()
     }
     agents, agents_warm = (_pairs(each["usage"]["top_agents"]) for each in (now, warm))

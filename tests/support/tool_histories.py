@@ -153,10 +153,7 @@ def _anthropic(turns: list[_Json], provider: str, issuer: Issuer) -> Iterator[st
         if role == before:
             yield f"{where}: two turns of {role} follow each other."
         before = str(role)
-        content = turn.get("content")
-        blocks = (
-            [{"type": "text", "text": content}] if isinstance(content, str) else _dicts(content)
-        )
+        blocks = _blocks(turn.get("content"))
         if not blocks:
             yield f"{where}: a turn is empty."
         yield from _anthropic_results(blocks, waiting, where)
@@ -172,6 +169,10 @@ def _anthropic(turns: list[_Json], provider: str, issuer: Issuer) -> Iterator[st
                 waiting.append(str(block.get("id")))
     if waiting:
         yield f"The calls {waiting} at the end have no result."
+
+
+def _blocks(content: object) -> list[_Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else _dicts(content)
 
 
 def _anthropic_results(blocks: list[_Json], waiting: list[str], where: str) -> Iterator[str]:

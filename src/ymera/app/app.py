@@ -9,22 +9,20 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ymera.app.availability import pulled_models, unavailable_models, within_slots
-from ymera.app.embedding import Calls, embedder_of
+from ymera.app.catalogue import Catalogue
 from ymera.app.front_door import FrontDoor, parameters_of, task_of
 from ymera.app.observing import Observing
-from ymera.app.overlay import with_own_hosts
+from ymera.app.pipeline import Pipeline
 from ymera.app.quotas import Quotas
 from ymera.app.running import Running
 from ymera.app.securing import Securing
 from ymera.app.standing import Standings
 from ymera.app.upstreams import Upstreams
-from ymera.catalog.load import load as load_catalog
 from ymera.config.load import Loaded, load_settings
 from ymera.config.paths import DataPaths, ensure_writable, locate_data_dir
 from ymera.config.schema import Settings
@@ -35,16 +33,8 @@ from ymera.core.errors import NoRoute, YmeraError
 from ymera.core.model import Model, ModelKind
 from ymera.core.ports import ChatProvider, EventSink
 from ymera.core.record import RequestRecord
-from ymera.engine.attempts import Attempts
-from ymera.engine.cache import ResponseCache
-from ymera.engine.coalesce import Coalescer
-from ymera.engine.conversations import Conversations
-from ymera.engine.gate import CallGate
-from ymera.engine.gateway import Gateway
 from ymera.engine.orchestrator import AIOrchestrator
-from ymera.engine.router import Router
 from ymera.engine.trace import Clock
-from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot
 from ymera.routing.policies import ALIASES
 from ymera.storage.batching import BatchingSink
@@ -76,7 +66,8 @@ class App:
     Attributes:
         settings: in force now; `reload` replaces them.
         environ: as given.
-        catalog: bundled models and the user's own.
+        catalog: bundled models, what lies over them, and the user's own.
+        catalogue: where that comes from.
         gateway: the request pipeline of these settings.
         embedder: takes requests for vectors.
         front_door: where requests enter: agents' names go to runs, others to the gateway.
@@ -105,6 +96,7 @@ class App:
         loaded = self._watcher.loaded
         self.paths: DataPaths = locate_data_dir(loaded.settings.data_dir, environ=environ)
         ensure_writable(self.paths.root)
+        self.catalogue = Catalogue.of(loaded, self.paths, now=clock.now)
         self.records = SqlRecordStore(self.paths.records)
         self.observing = Observing(
             paths=self.paths, records=self.records, clock=clock, settings=lambda: self.settings
@@ -126,23 +118,21 @@ class App:
             ask_with_tools=self._phase_tools,
             rejected=self.observing.rejected,
         )
-        self.front_door = FrontDoor(
-            gateway=lambda: self.gateway,
-            is_alias=ALIASES.__contains__,
-            model=lambda name: self.catalog.find(name),  # noqa: PLW0108 - it is replaced
-            agents=self._agent_names,
-            plan=self._planned,
-            runs=lambda: self.runs,
-            tool_loop=lambda: self.tools.loop,
-            clock=clock,
-        )
+        self.front_door = self._entrance()
         self.orchestrator = AIOrchestrator(
             lambda: self.front_door,
             lambda: self.settings.models.default_model,
             lambda: self.settings.tools.always,
         )
         self._sink = BatchingSink([self.records.write_batch, self._write_audit])
-        self._conversations = Conversations(clock.monotonic)
+        self._pipeline = Pipeline(
+            clock=clock,
+            securing=self.securing,
+            standings=self.standings,
+            snapshot=self.snapshot,
+            experience=self.observing.experience.advantages,
+            throttle=self._sink,
+        )
         self._upstreams: Upstreams | None = None
         self._tooling: Tooling | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -249,9 +239,10 @@ class App:
         self.standings.refresh()
         loaded = self._watcher.poll()
         if loaded is None:
-            if self.securing.keys_changed():
+            keys, catalog = self.securing.keys_changed(), self.catalogue.changed()
+            if keys or catalog:
                 self._configure(self.loaded)
-                self.audit.log("keys.reloaded")
+                self.audit.log("keys.reloaded" if keys else "catalog.reloaded")
             self.refresh()
             return False
         self._configure(loaded)
@@ -307,7 +298,7 @@ class App:
     def _configure(self, loaded: Loaded) -> None:
         """Build everything that depends on settings; all or nothing."""
         settings = loaded.settings
-        catalog = with_own_hosts(load_catalog(), settings.providers)
+        catalog = self.catalogue.load(settings.providers)
         self.loaded, self.catalog = loaded, catalog
         self.quotas.configure(catalog, settings.providers)
         self._keys = self.securing.credentials(catalog)
@@ -316,30 +307,19 @@ class App:
         if self._tooling is not None and not self._tooling.fits(settings):
             old, self._tooling = self._tooling, None
             self._retire(old.close())
-        gate = CallGate(settings.performance.max_concurrent_requests)
-        sinks = self._sinks(settings)
-        calls = Calls(self._upstreams, gate, self.standings.standing, self.standings.retry)
-        self.embedder = embedder_of(
-            settings, self.securing, calls, self.snapshot, sinks, self._sink
-        )
-        self.gateway = Gateway(
-            limiter=self.securing.limiter(settings),
-            guards=self.securing.input_guards(settings),
-            router=self._router(settings),
-            attempts=Attempts(
-                call=self._upstreams.call,
-                gate=gate,
-                standing=self.standings.standing,
-                retry=self.standings.retry,
-            ),
-            sinks=sinks,
+        built = self._pipeline.build(settings, catalog, self._upstreams, self._sinks(settings))
+        self.gateway, self.embedder = built.gateway, built.embedder
+
+    def _entrance(self) -> FrontDoor:
+        return FrontDoor(
+            gateway=lambda: self.gateway,
+            is_alias=ALIASES.__contains__,
+            model=lambda name: self.catalog.find(name),  # noqa: PLW0108 - it is replaced
+            agents=self._agent_names,
+            plan=self._planned,
+            runs=lambda: self.runs,
+            tool_loop=lambda: self.tools.loop,
             clock=self._clock,
-            output_guard=self.securing.output_guard(settings),
-            cache=_cache(settings, self._clock),
-            coalescer=Coalescer(),
-            conversations=self._conversations,
-            throttle=self._sink,
-            store_text=settings.monitoring.store_prompts,
         )
 
     def _key_ids(self, provider_id: str) -> Sequence[str]:
@@ -407,24 +387,6 @@ class App:
         models = within_slots(self.catalog, self.settings.local.context_tokens)
         self._snapshot = Snapshot(models=models, availability=unavailable)
 
-    def _router(self, settings: Settings) -> Router:
-        return Router(
-            catalog=self.catalog,
-            snapshot=self.snapshot,
-            classifier=self._classifier,
-            default_complexity=settings.models.default_complexity,
-            prefer_free=settings.models.prefer_free,
-            max_cost_usd=settings.budget.max_usd_per_request,
-            max_retries=settings.models.max_retries,
-            experience=self.observing.experience.advantages,
-            standing=self.standings.standing,
-        )
-
-    @cached_property
-    def _classifier(self) -> TaskClassifier:
-        weights = files("ymera.routing").joinpath("data", "task_model.bin").read_bytes()
-        return TaskClassifier.from_bytes(weights)
-
     def _sinks(self, settings: Settings) -> list[EventSink]:
         return [self._sink, self.quotas, *self.observing.sinks(settings)]
 
@@ -435,11 +397,3 @@ class App:
 
 def _log_broken_edit(error: YmeraError) -> None:
     _log.error("settings not reloaded: %s %s", error.message, error.hint or "")
-
-
-def _cache(settings: Settings, clock: Clock) -> ResponseCache | None:
-    """Return an empty answer cache, None when it is off: new settings may mean new answers."""
-    ttl_s = settings.performance.cache_ttl_seconds
-    if not settings.performance.enable_caching or ttl_s == 0:
-        return None
-    return ResponseCache(ttl_s, monotonic=clock.monotonic)

@@ -15,7 +15,13 @@ from ymera.providers.hosts import calls_loopback_port, why_not_callable
 from ymera.providers.local import is_runnable
 from ymera.providers.pull import is_pulled
 
-__all__ = ["Unavailable", "pulled_models", "unavailable_models", "within_slots"]
+__all__ = [
+    "Unavailable",
+    "provider_problem",
+    "pulled_models",
+    "unavailable_models",
+    "within_slots",
+]
 
 Unavailable = tuple[ExclusionReason, str]
 
@@ -46,20 +52,25 @@ def unavailable_models(
 ) -> dict[str, Unavailable]:
     """Return, by model id, why a model cannot be called now; callable ones are absent."""
     by_provider = {
-        provider.id: _provider_problem(provider, settings, environ)
+        provider.id: provider_problem(provider, settings, environ)
         for provider in catalog.providers.values()
     }
     problems: dict[str, Unavailable] = {}
     for model in catalog.models:
-        problem = by_provider[model.provider] or _weights_problem(model, pulled)
+        problem = (
+            by_provider[model.provider]
+            or _weights_problem(model, pulled)
+            or _benched(catalog, model)
+        )
         if problem is not None:
             problems[model.id] = problem
     return problems
 
 
-def _provider_problem(
+def provider_problem(
     provider: Provider, settings: Settings, environ: Mapping[str, str]
 ) -> Unavailable | None:
+    """Return why no model of a provider can be called now; None when they can."""
     own = settings.providers.get(provider.id)
     if own is not None and not own.enabled:
         return ExclusionReason.NOT_CALLABLE, f"Switched off by providers.{provider.id}.enabled."
@@ -101,6 +112,11 @@ def _embedded_problem(settings: Settings) -> Unavailable | None:
             "Embedded models need the package xllamacpp: pip install 'ymera[local]'.",
         )
     return None
+
+
+def _benched(catalog: Catalog, model: Model) -> Unavailable | None:
+    why = catalog.upkeep.benched.get(model.id)
+    return None if why is None else (ExclusionReason.NOT_CALLABLE, why)
 
 
 def _weights_problem(model: Model, pulled: frozenset[str]) -> Unavailable | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from ymera.app.overlay import with_own_hosts
 from ymera.catalog.catalog import Catalog
@@ -30,7 +30,10 @@ from ymera.catalog.overlay import (
     encode_learned,
 )
 from ymera.config.files import FileStamp, file_stamp, read_table
+from ymera.config.load import Loaded
+from ymera.config.paths import DataPaths
 from ymera.config.schema import ProviderSettings
+from ymera.config.sources import Layer as ConfigLayer
 from ymera.core.errors import CatalogError, YmeraError
 from ymera.security.private_files import locked, private_directory, read_private, replace_private
 
@@ -54,6 +57,7 @@ class Catalogue:
         now: returns the current time (UTC).
 
     Attributes:
+        now: the clock, as given.
         problems: what is wrong with overlay files, as of the last `load`.
     """
 
@@ -63,9 +67,21 @@ class Catalogue:
         self.problems: tuple[YmeraError, ...] = ()
         self._folder = folder
         self._own_folder = own_folder
-        self._now = now
+        self.now = now
         self._seen: Mapping[Path, FileStamp | None] = {}
         self._good: dict[Path, Fetched | Learned | dict[str, Row]] = {}
+
+    @classmethod
+    def of(cls, loaded: Loaded, paths: DataPaths, *, now: Callable[[], datetime]) -> Self:
+        """Return the catalogue of these settings' places.
+
+        Args:
+            loaded: tells where the user's configuration is.
+            paths: of the data directory.
+            now: returns the current time (UTC).
+        """
+        user = next(file.path for file in loaded.files if file.layer is ConfigLayer.USER)
+        return cls(paths.root / "catalog", user.parent / "catalog", now=now)
 
     def load(self, hosts: Mapping[str, ProviderSettings]) -> Catalog:
         """Return the catalogue in force.
@@ -98,7 +114,7 @@ class Catalogue:
                 _log.error("%s %s", problem.message, problem.hint or "")
         self.problems = tuple(problems)
         layers = Layers(fetched=fetched, learned=learned, own=own)
-        return layered(base, layers, self._now().date())
+        return layered(base, layers, self.now().date())
 
     def changed(self) -> bool:
         """Return whether an overlay file is another than the one read last; some `stat` calls."""
@@ -160,7 +176,7 @@ class Catalogue:
     def _own(self, path: Path) -> dict[str, Row] | None:
         tree = read_table(path)
         stamp = file_stamp(path)
-        at = datetime.fromtimestamp(stamp.modified_ns / 1e9, UTC) if stamp else self._now()
+        at = datetime.fromtimestamp(stamp.modified_ns / 1e9, UTC) if stamp else self.now()
         return None if tree is None else decode_own(str(path), tree, at.date().isoformat())
 
     def _own_files(self) -> list[Path]:

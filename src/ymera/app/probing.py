@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ymera.core.errors import YmeraError
 from ymera.core.model import Provider, ProviderKind
+from ymera.core.ports import Deadlines
+from ymera.providers.transport import HttpTransport
 
 __all__ = ["LocalServer", "find_local_servers"]
 
 _MAX_BYTES = 1_048_576
+_OK = 200
 _OURS = "ymera"
 _NOT_CHAT = re.compile(r"embed|\bbge\b|rerank|whisper|-cloud$|:cloud$", re.IGNORECASE)
 """Names of what answers no chats, and of what Ollama would ask its maker's servers for."""
@@ -61,7 +65,11 @@ async def find_local_servers(
         within_s: time for all of them together.
     """
     asked = [provider for provider in providers if _is_on_loopback(provider)]
-    found = await asyncio.gather(*(_probe(provider, within_s) for provider in asked))
+    transport = HttpTransport()
+    try:
+        found = await asyncio.gather(*(_probe(transport, each, within_s) for each in asked))
+    finally:
+        await transport.close()
     return tuple(server for server in found if server is not None)
 
 
@@ -75,61 +83,27 @@ def _is_on_loopback(provider: Provider) -> bool:
         return False
 
 
-async def _probe(provider: Provider, within_s: float) -> LocalServer | None:
+async def _probe(
+    transport: HttpTransport, provider: Provider, within_s: float
+) -> LocalServer | None:
     base_url = provider.base_url or ""
+    deadlines = Deadlines(
+        connect_s=within_s, first_byte_s=within_s, idle_s=within_s, total_s=within_s
+    )
     try:
-        async with asyncio.timeout(within_s):
-            body = await _get(f"{base_url}/models")
+        answer = await transport.get(
+            f"{base_url}/models", {"accept": "application/json"}, deadlines
+        )
+        try:
+            body = await answer.read(_MAX_BYTES)
+        finally:
+            await answer.close()
+        if answer.status != _OK:
+            return None
         listed = _models.decode(body).data or []
-    except (OSError, TimeoutError, EOFError, ValueError):  # msgspec's errors are ValueErrors
+    except (YmeraError, ValueError):  # msgspec's errors are ValueErrors
         return None
     if any(model.owned_by == _OURS for model in listed):
         return None  # `ymera serve` itself, on a port that others use, too
     names = tuple(model.id for model in listed if not _NOT_CHAT.search(model.id))
     return LocalServer(provider=provider.id, name=provider.name, base_url=base_url, models=names)
-
-
-class _Answer:
-    """What the parser finds."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.complete = False
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-
-async def _get(url: str) -> bytes:
-    """Return the body of a 200.
-
-    Raises:
-        OSError: no connection.
-        ValueError: no HTTP, another status, or too long.
-    """
-    import httptools
-
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 80
-    reader, writer = await asyncio.open_connection(host, port)
-    answer = _Answer()
-    parser = httptools.HttpResponseParser(answer)
-    try:
-        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        head = f"GET {parts.path} HTTP/1.1\r\nhost: {shown}\r\naccept: application/json\r\n"
-        writer.write(f"{head}connection: close\r\n\r\n".encode())
-        while not answer.complete and len(answer.body) <= _MAX_BYTES:
-            data = await reader.read(65_536)
-            if not data:
-                break
-            parser.feed_data(data)
-        if parser.get_status_code() != 200 or len(answer.body) > _MAX_BYTES:
-            raise ValueError("no model list")
-    except httptools.HttpParserError as error:
-        raise ValueError("no HTTP") from error
-    finally:
-        writer.close()
-    return answer.body

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache
 
@@ -46,19 +47,26 @@ class Quotas:
     """What vendors allow and what is left of it, as the engine asks (an `EventSink`, too).
 
     The store is read when a model with limits is first considered, so that whoever asks embedded
-    models alone opens no database. Changes are written by a thread, every two seconds at most.
+    models alone opens no database. Changes are written by a thread, every two seconds at most,
+    the last of a burst of requests no later than that.
 
     Args:
         store: where uses and learned limits are kept.
         clock: wall and monotonic time.
         keys: provider id -> names of its keys; empty for one that is called without.
+        later: has something done in seconds; None leaves it to the running event loop.
 
     Attributes:
         book: counts what is taken.
     """
 
     def __init__(
-        self, store: SqlQuotaStore, *, clock: Clock, keys: Callable[[str], Sequence[str]]
+        self,
+        store: SqlQuotaStore,
+        *,
+        clock: Clock,
+        keys: Callable[[str], Sequence[str]],
+        later: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -68,7 +76,9 @@ class Quotas:
         self.book = QuotaBook(self._pools.limits, zones=zone, keep_changes=True)
         self._loaded = False
         self._process = os.getpid()
+        self._later = later or _in_this_loop
         self._due_s = 0.0
+        self._awaited_s = 0.0
         self._writer: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
         self._unwritten: list[MeterState] = []
@@ -113,11 +123,14 @@ class Quotas:
             self._report("read", error)
 
     def emit(self, _record: RequestRecord) -> None:
-        """Have what changed written, unless that was done a moment ago."""
+        """Have what changed written: now, or in a moment if that was done a moment ago."""
         now_s = self._clock.monotonic()
         if now_s >= self._due_s:
             self._due_s = now_s + _PERIOD_S
             self.flush()
+        elif now_s >= self._awaited_s:  # no request may follow that would have it written
+            self._awaited_s = self._due_s
+            self._later(self._due_s - now_s, self.flush)
 
     def flush(self) -> None:
         """Take in what others used, and hand what changed to the writing thread."""
@@ -127,6 +140,7 @@ class Quotas:
         if stored:
             self.book.absorb(stored, self._clock.now())
         if self._writing is not None and not self._writing.done():
+            self._later(_PERIOD_S, self.flush)
             return
         changes = self.book.drain()
         if changes or self._unwritten:
@@ -162,3 +176,9 @@ class Quotas:
         if not self._failing:
             _log.warning("Quotas could not be %s: %s %s", done, error.message, error.hint or "")
         self._failing = True
+
+
+def _in_this_loop(delay_s: float, action: Callable[[], None]) -> None:
+    """Do it later, unless the loop ends before or there is none; `close` writes what is left."""
+    with suppress(RuntimeError):
+        asyncio.get_running_loop().call_later(delay_s, action)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class Upstreams:
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._retired = False
 
     @asynccontextmanager
     async def call(
@@ -78,7 +79,7 @@ class Upstreams:
             key_id: one of `key_ids`; None: the provider's first key, or none.
         """
         deadlines = self.deadlines_for(model, stream=request.stream)
-        with self._under_way():
+        async with self._under_way():
             events = self.provider_for(model, key_id).stream(request, model, deadlines)
             async with aclosing(events):
                 yield events
@@ -92,16 +93,17 @@ class Upstreams:
             ProviderError: the upstream failed; kind capability: its provider makes no vectors.
             Unsupported: its dialect cannot say what was asked.
         """
-        provider = self.provider_for(model, key_id)
-        if not isinstance(provider, EmbeddingProvider):
-            raise ProviderError(
-                f"{model.provider} makes no vectors.", kind=ProviderErrorKind.CAPABILITY
-            )
-        with self._under_way():
+        async with self._under_way():
+            provider = self.provider_for(model, key_id)
+            if not isinstance(provider, EmbeddingProvider):
+                raise ProviderError(
+                    f"{model.provider} makes no vectors.", kind=ProviderErrorKind.CAPABILITY
+                )
             return await provider.embed(request, model, self.deadlines_for(model, stream=False))
 
-    @contextmanager
-    def _under_way(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _under_way(self) -> AsyncGenerator[None, None]:
+        """Count a call; one that began late, after `retire`, cleans up what it had made."""
         self._calls += 1
         self._idle.clear()
         try:
@@ -110,6 +112,8 @@ class Upstreams:
             self._calls -= 1
             if not self._calls:
                 self._idle.set()
+                if self._retired:
+                    await self.close()
 
     def serves_like(self, other: Upstreams) -> bool:
         """Return whether `other` would reach the same hosts and models in the same way."""
@@ -126,8 +130,14 @@ class Upstreams:
         )
 
     async def retire(self) -> None:
-        """Close once the calls under way have ended."""
-        await self._idle.wait()
+        """Close once the calls under way have ended.
+
+        A request that was routed before may still come, from the line for a slot or for its next
+        candidate: it is served, and what that takes is closed after it.
+        """
+        while self._calls:
+            await self._idle.wait()  # the next call may have begun before this goes on
+        self._retired = True
         await self.close()
 
     def provider_for(self, model: Model, key_id: str | None = None) -> ChatProvider:

@@ -26,13 +26,14 @@ from ymera.catalog.overlay import (
     Upkeep,
     known,
 )
-from ymera.core.model import Model, Provider
+from ymera.core.model import Model
 
 __all__ = ["Layers", "layered"]
 
 _PRICES = frozenset({"input_usd_per_mtok", "output_usd_per_mtok"})
 _FREE = frozenset({"free_now", "rpm", "rpd", "tpm", "tpd", "concurrency"})
 _OF_ENTRY = frozenset(Facts.__struct_fields__) - _PRICES - _FREE - {"listed"}
+_CONFIRMED = Facts(listed=True)
 _BELIEVED_DAYS = 60
 """How long a test that failed for good keeps a model out, when nobody tests it again."""
 
@@ -63,21 +64,26 @@ def layered(base: Catalog, layers: Layers, today: datetime.date) -> Catalog:
     listed: dict[str, Model] = {}
     benched: dict[str, str] = {}
     unproven: set[str] = set()
-    changed = said.keys() | layers.learned.answers.keys() | _grown_old(base, on)
-    for model_id in sorted(changed):
+    free_but: set[str] = set()
+    old = _grown_old(base, on)
+    for model_id in sorted(said.keys() | layers.learned.answers.keys() | old):
         rows = said.get(model_id, ())
         facts = _merged(rows)
+        answers = layers.learned.answers.get(model_id, {})
+        if facts == _CONFIRMED and not answers and model_id not in old and base.find_id(model_id):
+            continue  # after an update nearly every row of the snapshot
         entry, model = _row_of(base, model_id, rows, on)
         if model is None:
             continue
         if entry is not None:
             entries[model_id] = entry
-        answers = layers.learned.answers.get(model_id, {})
         if facts.listed is False:
             benched[model_id] = _no_longer(model, rows)
         elif (gone := _refused(answers, on)) is not None:
             benched[model_id] = gone
         if model_id in benched:
+            if model.free.may_auto_route:
+                free_but.add(model_id)
             model = _kept_out(model, benched[model_id])
         if _only_listed(base, model_id, layers.own) and not _has_answered(answers):
             if model.free.may_auto_route:
@@ -91,6 +97,7 @@ def layered(base: Catalog, layers: Layers, today: datetime.date) -> Catalog:
         listed=listed,
         unproven=frozenset(unproven),
         benched=benched,
+        free_but=frozenset(free_but),
         answers=layers.learned.answers,
     )
     return base.with_upkeep(models, entries, upkeep)
@@ -137,7 +144,7 @@ def _row_of(
     if entry is None and defined is not None:
         return None, defined
     entry = _with_facts(entry or ModelEntry(provider=provider_id, id=upstream), rows)
-    return entry, _model_of(entry, provider, on)
+    return entry, to_model(entry, provider, on)
 
 
 def _with_facts(entry: ModelEntry, rows: tuple[tuple[Layer, Row], ...]) -> ModelEntry:
@@ -155,10 +162,6 @@ def _with_facts(entry: ModelEntry, rows: tuple[tuple[Layer, Row], ...]) -> Model
             **changes,
         )
     return entry
-
-
-def _model_of(entry: ModelEntry, provider: Provider, on: datetime.date) -> Model:
-    return to_model(entry, provider, on)
 
 
 def _only_listed(base: Catalog, model_id: str, own: Mapping[str, Row]) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -53,7 +53,9 @@ class Layer(StrEnum):
     USER = "user"
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Facts(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What a layer says of one model; None = nothing.
 
     Attributes:
@@ -141,6 +143,19 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     answers: dict[str, dict[str, Answered]] = {}
 
 
+class _Said(Origin, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    value: object
+
+
+class _FetchedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: Literal[1]
+    models: dict[str, dict[str, _Said]] = {}
+    missed: dict[str, Count] = {}
+
+
+_fetched_file = msgspec.json.Decoder(_FetchedFile)
+
+
 class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
     """What a catalogue knows beyond its rows.
 
@@ -149,6 +164,7 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
         listed: models that only a list names and that have not answered yet; not to be routed to.
         unproven: those of `listed` that would cost nothing.
         benched: why a model is out of use, by id.
+        free_but: those of `benched` that would cost nothing.
         answers: outcomes of live tests, by model id and key id.
     """
 
@@ -156,6 +172,7 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
     listed: Mapping[str, Model] = MappingProxyType({})
     unproven: frozenset[str] = frozenset()
     benched: Mapping[str, str] = MappingProxyType({})
+    free_but: frozenset[str] = frozenset()
     answers: Mapping[str, Mapping[str, Answered]] = MappingProxyType({})
 
 
@@ -170,6 +187,42 @@ def decode_fetched(file: str, data: bytes) -> Fetched:
     Raises:
         CatalogError: it is broken; the message names file, entry and field.
     """
+    try:
+        tree = _fetched_file.decode(data)
+        rows = {_checked_id(model_id): _row(said) for model_id, said in tree.models.items()}
+    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):
+        return _explained_fetched(file, data)  # slower, and names entry and field
+    return Fetched(rows=rows, missed=tree.missed)
+
+
+def _checked_id(model_id: str) -> str:
+    provider, _, upstream = model_id.partition("/")
+    if not (provider and upstream):
+        raise ValueError("an id is `provider/model`")
+    return model_id
+
+
+def _row(said: Mapping[str, _Said]) -> Row:
+    """Return a row of the file.
+
+    Raises:
+        ValueError: something is wrong with it.
+    """
+    facts = msgspec.convert({field: each.value for field, each in said.items()}, Facts)
+    for amount in (facts.input_usd_per_mtok, facts.output_usd_per_mtok):
+        if amount is not None and not _is_price(amount):
+            raise ValueError
+    origins = {
+        field: Origin(source=each.source, as_of=each.as_of)
+        for field, each in said.items()
+        if each.value is not None
+    }
+    for day in {origin.as_of for origin in origins.values()}:
+        datetime.date.fromisoformat(day)
+    return Row(facts=facts, origins=origins)
+
+
+def _explained_fetched(file: str, data: bytes) -> Fetched:
     tree = _versioned(file, data, {"models", "missed"})
     rows = {
         model_id: _sourced_row(file, model_id, row)
@@ -262,9 +315,10 @@ def _sourced_row(file: str, model_id: str, row: object) -> Row:
 
 
 def _facts(file: str, model_id: str, values: Mapping[str, object]) -> Facts:
-    provider, slash, upstream = model_id.partition("/")
-    if not (provider and slash and upstream):
-        raise _broken(file, f"entry '{model_id}': an id is `provider/model`")
+    try:
+        _checked_id(model_id)
+    except ValueError as error:
+        raise _broken(file, f"entry '{model_id}': {error}") from None
     for field, value in values.items():
         if field not in Facts.__struct_fields__:
             raise _broken(file, f"entry '{model_id}', field '{field}': unknown field")

@@ -196,11 +196,12 @@ def _said(provider: Provider, upstream: str, row: Listed, have: Facts | None) ->
         output_usd_per_mtok=prices[1],
         free_now=_free_now(provider, charged=charged, marked=marked, prices=prices),
     )
-    if have is not None:
-        return says
-    changes: dict[str, object] = {"name": row.name, "kind": row.kind, "listed": True}
-    if not charged and not marked:  # a listed price of 0 proves nothing: it stays unknown
-        changes |= dict.fromkeys(_PRICES)
+    changes: dict[str, object] = {}
+    if have is None:
+        changes = {"name": row.name, "kind": row.kind, "listed": True}
+    if not marked:  # a listed price of 0 proves nothing: what was not known stays so
+        unknown = [name for name in _PRICES if getattr(have, name, None) is None]
+        changes |= {name: None for name in unknown if getattr(says, name) == 0}
     return msgspec.structs.replace(says, **changes)
 
 
@@ -228,7 +229,7 @@ def _differences(model_id: str, have: Facts, says: Facts) -> Iterator[Change]:
         yield _change(model_id, have, says, changed)
     for name in _PRICES:
         if _differs(have, says, name):
-            danger = _price_danger(model_id, getattr(have, name), getattr(says, name))
+            danger = _price_danger(getattr(have, name), getattr(says, name))
             yield _change(model_id, have, says, [name], danger)
     if says.free_now is False and have.free_now is not False:
         yield _change(model_id, have, says, ["free_now"])  # towards caution: never asks
@@ -255,10 +256,8 @@ def _change(
     )
 
 
-def _price_danger(model_id: str, before: Decimal | None, after: Decimal) -> str | None:
+def _price_danger(before: Decimal | None, after: Decimal) -> str | None:
     if before is None:
-        if after == 0 and not model_id.endswith(_FREE_MARK):
-            return "A listed price of 0 is no proof that it costs nothing."
         return None
     if after == 0:
         return f"It would turn from paid (${before:f}) into free."

@@ -114,8 +114,8 @@ def _listed(catalog: Catalog, model_id: str) -> tuple[bool | None, str]:
     for layer, row in reversed(catalog.upkeep.layers.get(model_id, ())):
         if row.facts.listed is not None:
             origin = row.origins["listed"]
-            no = "" if row.facts.listed else "not "
-            return row.facts.listed, f"{no}listed: {origin.source}, {origin.as_of} ({layer})"
+            said = "yes" if row.facts.listed else "no"
+            return row.facts.listed, f"{said} ({origin.source}, {origin.as_of}, {layer})"
     return None, f"not looked up since the snapshot of {catalog.generated}"
 
 

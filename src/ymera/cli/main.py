@@ -41,7 +41,7 @@ _COMMANDS = (
     _Row("providers", "Operate", "List and test providers, open closed ones.", "providers"),
     _Row("agents", "Operate", "List and show agents.", "agents"),
     _Row("mcp", "Operate", "List, add, remove and try MCP servers.", "mcp"),
-    _Row("catalog", "Operate", "Check the model catalogue.", "catalog"),
+    _Row("catalog", "Operate", "Check, update and explain the model catalogue.", "catalog"),
     _Row("config", "Operate", "Show settings and where they come from.", "config"),
     _Row("stats", "Operate", "Requests, models, cost and times.", "stats"),
     _Row("logs", "Operate", "List, show, rate and replay requests.", "logs"),

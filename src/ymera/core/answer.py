@@ -13,6 +13,7 @@ import msgspec
 
 from ymera.core.chat import ToolCall
 from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.core.model import Dialect
 from ymera.core.quota import LimitSeen
 from ymera.core.usage import Usage
 
@@ -60,12 +61,23 @@ class ReasoningDelta(_Event, frozen=True):
     """Next piece of the model's visible reasoning.
 
     `signature` comes with the last piece, from vendors that sign (see `ReasoningPart`);
-    `redacted` marks reasoning of which there is nothing but the signature.
+    `redacted` marks reasoning of which there is nothing but the signature; `dialect` says whose
+    signature it is. None fits any, which only doubles may say.
     """
 
     text: str
     signature: str | None = None
     redacted: bool = False
+    dialect: Dialect | None = None
+
+    def for_callers_of(self, dialect: Dialect) -> ReasoningDelta:
+        """Return what callers of a dialect may be shown: another's signature proves them nothing.
+
+        Sent back under the name of the wrong vendor it would be refused.
+        """
+        if self.signature is None or self.dialect in {None, dialect}:
+            return self
+        return ReasoningDelta(self.text)
 
 
 class ToolCallDelta(_Event, frozen=True, kw_only=True):
@@ -121,8 +133,8 @@ ChatEvent = (
 class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer. `usage` is None when the upstream reported none.
 
-    `reasoning_signature` and `reasoning_redacted` are as in `ReasoningPart`; `cost_usd` is what
-    the upstream says it cost, None when it does not say.
+    `reasoning_signature`, `reasoning_redacted` and `reasoning_dialect` are as in `ReasoningDelta`;
+    `cost_usd` is what the upstream says it cost, None when it does not say.
     """
 
     text: str
@@ -130,9 +142,20 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str = ""
     reasoning_signature: str | None = None
     reasoning_redacted: bool = False
+    reasoning_dialect: Dialect | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     cost_usd: Decimal | None = None
+
+    def reasoning_for(self, dialect: Dialect) -> ReasoningDelta:
+        """Return the reasoning that callers of a dialect may be shown, in one piece."""
+        whole = ReasoningDelta(
+            self.reasoning,
+            self.reasoning_signature,
+            self.reasoning_redacted,
+            self.reasoning_dialect,
+        )
+        return whole.for_callers_of(dialect)
 
 
 class AnswerBuilder:
@@ -150,9 +173,16 @@ class AnswerBuilder:
         self._calls: dict[int, list[ToolCallDelta]] = {}
         self._signature: str | None = None
         self._redacted = False
+        self._dialect: Dialect | None = None
         self.usage: Usage | None = None
         self.reported_cost_usd: Decimal | None = None
         self.finish_reason: FinishReason | None = None
+
+    def _count(self, report: UsageReport) -> None:
+        if report.usage.is_believable:
+            self.usage = report.usage
+        if report.cost_usd is not None:  # said once, it is not unsaid
+            self.reported_cost_usd = report.cost_usd
 
     def add(self, event: ChatEvent) -> None:
         """Take in the next event."""
@@ -164,16 +194,15 @@ class AnswerBuilder:
             case ReasoningDelta():
                 if self.keep_text:
                     self._reasoning.append(event.text)
-                    self._signature = event.signature or self._signature
+                    if event.signature:
+                        self._signature, self._dialect = event.signature, event.dialect
                     self._redacted = self._redacted or event.redacted
             case ToolCallDelta():
                 pieces = self._calls.setdefault(event.index, [])
                 if self.keep_text:
                     pieces.append(event)
             case UsageReport():
-                self.usage = event.usage
-                if event.cost_usd is not None:  # said once, it is not unsaid
-                    self.reported_cost_usd = event.cost_usd
+                self._count(event)
             case Finish():
                 self.finish_reason = event.reason
             case RequestAdapted() | LimitsSeen():
@@ -214,6 +243,7 @@ class AnswerBuilder:
             reasoning="".join(self._reasoning),
             reasoning_signature=self._signature,
             reasoning_redacted=self._redacted,
+            reasoning_dialect=self._dialect,
             tool_calls=tuple(_join(index, self._calls[index]) for index in sorted(self._calls)),
             usage=self.usage,
             cost_usd=self.reported_cost_usd,

@@ -11,6 +11,9 @@ __all__ = ["Price", "Usage", "cost_usd"]
 _PER_MILLION = Decimal(1_000_000)
 
 
+_MOST_TOKENS = 10**12
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one call as the upstream counted them.
 
@@ -30,6 +33,17 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     def total_tokens(self) -> int:
         """Input plus output tokens."""
         return self.input_tokens + self.output_tokens
+
+    @property
+    def is_believable(self) -> bool:
+        """Whether a call can have had so many; no store has to hold more."""
+        counts = (
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.reasoning_tokens,
+        )
+        return min(counts) >= 0 and max(counts) <= _MOST_TOKENS
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):

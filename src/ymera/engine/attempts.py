@@ -210,7 +210,11 @@ class Attempts:
     async def _ask(self, candidate: Candidate, asking: _Asking) -> Commitment | None:
         """Ask one model, with its other keys where a key was to blame; None: go on to the next."""
         asking.tried.clear()
-        retries = 0 if self._retry is None or candidate is not asking.plan.candidates[-1] else 1
+        plan = asking.plan
+        last = (
+            candidate is plan.candidates[-1] and len(plan.candidates) < plan.policy.max_candidates
+        )
+        retries = 1 if last and self._retry is not None else 0
         while True:
             started_s = asking.trace.clock.monotonic()
             try:

@@ -236,7 +236,7 @@ class Embedder:
             trace.answer.add(UsageReport(answer.usage, answer.cost_usd))
         if lease is not None:
             lease.learned(answer.limits)
-            lease.end(None, usage=answer.usage, cost_usd=answer.cost_usd)
+            lease.end(None, usage=trace.answer.usage, cost_usd=answer.cost_usd)
         return answer
 
     def _finish(self, trace: RequestTrace, error: BaseException | None) -> None:

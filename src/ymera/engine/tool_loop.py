@@ -16,6 +16,8 @@ from ymera.core.answer import ChatAnswer
 from ymera.core.chat import (
     ChatRequest,
     Message,
+    Part,
+    ReasoningPart,
     Role,
     TextPart,
     ToolCall,
@@ -271,5 +273,14 @@ def _refused(code: str, text: str) -> ToolResult:
 
 
 def _turn_of(answer: ChatAnswer) -> Message:
-    content = (TextPart(answer.text),) if answer.text else ()
+    content: tuple[Part, ...] = (TextPart(answer.text),) if answer.text else ()
+    if answer.reasoning_signature is not None and answer.reasoning_dialect is not None:
+        # Whoever signs its reasoning wants it back with the results of the calls.
+        thought = ReasoningPart(
+            text=answer.reasoning,
+            signature=answer.reasoning_signature,
+            dialect=answer.reasoning_dialect,
+            redacted=answer.reasoning_redacted,
+        )
+        content = (thought, *content)
     return Message(role=Role.ASSISTANT, content=content, tool_calls=answer.tool_calls)

@@ -28,6 +28,7 @@ from ymera.wire.lines import LineParser
 from ymera.wire.rate_limits import limits_in_headers, limits_of_failure
 from ymera.wire.sse import SSEParser
 from ymera.wire.think_tags import ThinkTags
+from ymera.wire.tool_ids import FreshIds
 
 __all__ = ["HostAddress", "HostedProvider"]
 
@@ -118,6 +119,7 @@ class HostedProvider:
         if losses := losses + encoded.losses:
             yield RequestAdapted(losses)
         tags = ThinkTags().split if Quirk.THINK_TAGS in flags else _as_they_are
+        named = FreshIds(request.messages) if request.tools else _as_they_are
         url = address.base_url + wire.path(model.upstream_id, request.stream)
         accept = wire.framing.value if request.stream else "application/json"
         response = await self._transport.post(
@@ -130,18 +132,23 @@ class HostedProvider:
             # Some hosts answer a streaming request with one plain JSON object.
             if not request.stream or "application/json" in _content_type(response):
                 answer = await response.read(_ANSWER_LIMIT_BYTES)
-                for event in tags(wire.decode_answer(answer, self._secrets)):
+                for event in named(tags(wire.decode_answer(answer, self._secrets))):
                     yield event
                 return
             parser = SSEParser() if wire.framing is Framing.SSE else LineParser()
             decoder = wire.stream_decoder(self._secrets)
+            hush = _Hush(deadlines.idle_s)
             async for chunk in response.chunks():
+                spoke = False
                 for data in parser.feed(chunk):
-                    for event in tags(decoder.feed(data)):
+                    for event in named(tags(decoder.feed(data))):
+                        spoke = True
                         yield event
                     if decoder.done:
                         await _read_out(response)
                         return
+                if hush.is_too_long(spoke):
+                    raise self._error("sent nothing but signs of life for too long", Kind.TRANSIENT)
             if not decoder.finished:
                 raise self._error("ended its answer before it was complete", Kind.TRANSIENT)
         finally:
@@ -199,6 +206,24 @@ class HostedProvider:
     def _error(self, what: str, kind: Kind) -> ProviderError:
         scope = Scope.PROVIDER if kind is Kind.BAD_ANSWER else Scope.MODEL
         return ProviderError(f"{self.provider_id} {what}.", kind=kind, scope=scope)
+
+
+class _Hush:
+    """How long a stream has brought bytes and no word: comments and pings are no answer."""
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._limit_s = limit_s
+        self._since_s: float | None = None
+
+    def is_too_long(self, spoke: bool) -> bool:
+        """Take note of one more piece; `spoke` says whether an event came of it."""
+        if spoke or self._limit_s is None:
+            self._since_s = None
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if self._since_s is None:
+            self._since_s = now_s
+        return now_s - self._since_s > self._limit_s
 
 
 def _wants_reasoning(request: ChatRequest) -> bool:

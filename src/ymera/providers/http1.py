@@ -272,11 +272,8 @@ def _expire(waiter: asyncio.Future[None], make_error: Callable[[], ProviderError
 
 
 def _cut(what: str) -> ProviderError:
-    return ProviderError(
-        f"The upstream {what}.",
-        kind=ProviderErrorKind.TRANSIENT,
-        scope=ProviderErrorScope.PROVIDER,
-    )
+    # About the model: behind one address each may run on machines of its own.
+    return ProviderError(f"The upstream {what}.", kind=ProviderErrorKind.TRANSIENT)
 
 
 def _no_http() -> ProviderError:

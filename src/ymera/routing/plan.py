@@ -92,15 +92,22 @@ def plan(
     return RoutePlan(
         profile=profile,
         policy=policy,
-        candidates=tuple(
-            msgspec.structs.replace(
-                candidate,
-                reason=reason_of(place, candidate, profile, alone=len(ranked) == 1)
-                + _although(place, candidate, policy),
-            )
-            for place, candidate in enumerate(asked, 1)
-        ),
+        candidates=_reasoned(asked, profile, policy, alone=len(ranked) == 1),
         exclusions=tuple(exclusions),
+    )
+
+
+def _reasoned(
+    asked: list[Candidate], profile: TaskProfile, policy: RoutePolicy, *, alone: bool
+) -> tuple[Candidate, ...]:
+    """Return the candidates, each with why it stands where it does."""
+    return tuple(
+        msgspec.structs.replace(
+            candidate,
+            reason=reason_of(place, candidate, profile, alone=alone)
+            + _although(place, candidate, policy),
+        )
+        for place, candidate in enumerate(asked, 1)
     )
 
 

@@ -27,7 +27,7 @@ from ymera.server.http import (
 )
 from ymera.wire.codec import AnswerHead, CallerDialect, Framing
 
-__all__ = ["ChatRoute"]
+__all__ = ["ChatRoute", "cancel_when_gone"]
 
 
 class ChatRoute:
@@ -58,7 +58,7 @@ class ChatRoute:
         except ClientGone:
             return
         request = with_header_hints(self.dialect.decode_request(body), scope["headers"])
-        watcher = asyncio.ensure_future(_cancel_when_gone(receive, asyncio.current_task()))
+        watcher = asyncio.ensure_future(cancel_when_gone(receive, asyncio.current_task()))
         try:
             await self._answer(request, request_id, send)
         except asyncio.CancelledError:
@@ -100,7 +100,8 @@ class ChatRoute:
         await send(_body(last, more=False))
 
 
-async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
+async def cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
+    """Wait until the client has gone, then cancel what is done for it."""
     while (await receive())["type"] != "http.disconnect":
         pass
     if serving is not None:

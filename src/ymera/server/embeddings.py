@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from ymera.core.embedding import EmbeddingRequest
 from ymera.core.model import Dialect
 from ymera.engine.embedding import Embedded, Embedder
 from ymera.engine.trace import new_request_id
+from ymera.server.chat_route import cancel_when_gone
 from ymera.server.hints import with_header_hints
 from ymera.server.http import (
     REQUEST_ID,
@@ -72,7 +74,7 @@ class EmbeddingsRoute:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request.
+        """Serve one request; a client that goes away cancels the upstream call.
 
         Raises:
             YmeraError: no answer could be had; nothing has been sent.
@@ -83,6 +85,16 @@ class EmbeddingsRoute:
         except ClientGone:
             return
         request = _with_hints(self._caller.decode_request(body), scope["headers"])
+        watcher = asyncio.ensure_future(cancel_when_gone(receive, asyncio.current_task()))
+        try:
+            await self._answer(request, request_id, send)
+        except asyncio.CancelledError:
+            if not watcher.done():
+                raise  # not the client: the server stops
+        finally:
+            watcher.cancel()
+
+    async def _answer(self, request: EmbeddingRequest, request_id: str, send: Send) -> None:
         done = await self._embedder().embed(request, LOCAL_OWNER, request_id=request_id)
         model = done.trace.model
         name = model.id if model is not None else request.model

@@ -83,6 +83,7 @@ async def serve(
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     server = _Uvicorn(config, lambda: on_ready(url))
+    await asyncio.to_thread(app.quotas.load)  # the first request would read it on this thread
     app.observing.maintenance.start()
     await app.running.resume_pending()
     async with _reloading(app):

@@ -15,6 +15,7 @@ import msgspec
 __all__ = ["Exchange", "LoopbackServer", "SeenRequest"]
 
 _BODY_LIMIT_BYTES = 64 * 1024 * 1024
+_KEPT_BYTES = 256 * 1024 * 1024
 _HEAD_LIMIT_BYTES = 64 * 1024
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -111,7 +112,8 @@ class LoopbackServer:
 
     Attributes:
         origin: `http://127.0.0.1:<port>`; set on entry.
-        seen: every request, in order.
+        seen: every request, in order; of those whose bodies are more than 256 MB together, the
+            latest.
         connections: connections accepted so far.
         hang_ups: set for good once a caller has left in the middle of an answer.
     """
@@ -123,6 +125,7 @@ class LoopbackServer:
         self._server: asyncio.Server | None = None
         self.origin = ""
         self.seen: list[SeenRequest] = []
+        self._seen_bytes = 0
         self.connections = 0
         self.hang_ups = asyncio.Event()
 
@@ -167,6 +170,14 @@ class LoopbackServer:
         finally:
             writer.close()
 
+    def _keep(self, request: SeenRequest) -> None:
+        self.seen.append(request)
+        self._seen_bytes += len(request.body)
+        if self._seen_bytes > _KEPT_BYTES:
+            half = len(self.seen) // 2
+            self._seen_bytes -= sum(len(each.body) for each in self.seen[:half])
+            del self.seen[:half]
+
     async def _one_request(
         self, ahead: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes | None:
@@ -187,7 +198,7 @@ class LoopbackServer:
         body = await reader.readexactly(length)
         method, path = (*request_line.split(" "), "", "")[:2]
         request = SeenRequest(method=method, path=path, headers=headers, body=body)
-        self.seen.append(request)
+        self._keep(request)
         # Reading on while answering is how a caller that leaves is noticed: it gets b"".
         watch = asyncio.ensure_future(reader.read(1))
         answering = asyncio.ensure_future(self._respond(Exchange(request, writer)))

@@ -142,7 +142,9 @@ def events_of(answer: ChatAnswer, *, streamed: bool) -> list[ChatEvent]:
     split = _PIECE.findall if streamed else _whole
     events: list[ChatEvent] = [ReasoningDelta(piece) for piece in split(answer.reasoning)]
     if (signature := answer.reasoning_signature) is not None:
-        events.append(ReasoningDelta("", signature, answer.reasoning_redacted))
+        events.append(
+            ReasoningDelta("", signature, answer.reasoning_redacted, answer.reasoning_dialect)
+        )
     events += [TextDelta(piece) for piece in split(answer.text)]
     for index, call in enumerate(answer.tool_calls):
         first, *rest = split(call.arguments) or [""]

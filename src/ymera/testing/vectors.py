@@ -23,6 +23,7 @@ __all__ = [
 _Json = dict[str, object]
 UNSAID_DIMS = 64
 """Length of vectors of models that the catalogue says nothing of."""
+_MOST_DIMS = 16_384
 
 
 class EmbedWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +106,7 @@ def answer_embedding(dialect: Dialect, wish: EmbedWish, dims: int | None) -> byt
         wish: what is wanted.
         dims: the model's own length; None where it is not known.
     """
-    length = wish.dimensions or dims or UNSAID_DIMS
+    length = min(wish.dimensions or dims or UNSAID_DIMS, _MOST_DIMS)
     vectors = [vector_of(text, length) for text in wish.texts]
     tokens = tokens_of(wish)
     encode = msgspec.json.encode

@@ -149,7 +149,8 @@ def _seen(
     what: _What, fields: Mapping[str, str], provider_id: str, now: datetime
 ) -> LimitSeen | None:
     metric, window, of_model = what
-    limit, remaining = _count(fields.get("limit")), _count(fields.get("remaining"))
+    # A limit of 0 is how some say that they have none to tell: of a request that was answered.
+    limit, remaining = _count(fields.get("limit")) or None, _count(fields.get("remaining"))
     if limit is None and remaining is None:
         return None
     reset_s = seconds_until(fields.get("reset", ""), now)

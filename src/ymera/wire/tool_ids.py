@@ -1,4 +1,4 @@
-"""Tool-call ids that a dialect refuses, rewritten so that calls and their results still meet.
+"""Ids of tool calls: rewritten where a dialect refuses them, made where two calls would share one.
 
 Vendors accept different ids: a conversation that moves from one to another carries ids of the
 first. A new id is made from the old one alone, so it is the same in every request of the
@@ -8,9 +8,15 @@ conversation, which prompt caches need.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from hashlib import blake2b
 
-__all__ = ["ToolIds"]
+import msgspec
+
+from ymera.core.answer import ChatEvent, ToolCallDelta
+from ymera.core.chat import Message
+
+__all__ = ["FreshIds", "ToolIds"]
 
 
 class ToolIds:
@@ -50,3 +56,37 @@ class ToolIds:
         if not self._new:
             return ()
         return (f"Ids of {self.rewritten} tool calls were rewritten.",)
+
+
+class FreshIds:
+    """Gives each call of an answer an id that no other call of the conversation has.
+
+    Some hosts count their calls from 0 in each answer, some give them no id at all. Vendors that
+    the conversation may move to refuse a history in which two calls share one.
+
+    Args:
+        messages: of the request.
+    """
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        self._taken: set[str] = set()
+        self._turn = 0
+        for message in messages:
+            self._turn += 1
+            self._taken.update(call.id for call in message.tool_calls)
+        self._begun: set[int] = set()
+
+    def __call__(self, events: list[ChatEvent]) -> list[ChatEvent]:
+        """Return the next events of the answer."""
+        return [self._named(each) if isinstance(each, ToolCallDelta) else each for each in events]
+
+    def _named(self, piece: ToolCallDelta) -> ToolCallDelta:
+        if piece.index in self._begun:
+            return piece
+        self._begun.add(piece.index)
+        id = piece.id
+        if not id or id in self._taken:
+            made = f"{id} {self._turn} {piece.index}".encode("utf-8", "surrogatepass")
+            id = f"call_{blake2b(made, digest_size=12).hexdigest()}"
+        self._taken.add(id)
+        return piece if id == piece.id else msgspec.structs.replace(piece, id=id)

@@ -209,6 +209,43 @@ async def test_a_reload_keeps_upstreams_it_does_not_change_and_closes_those_it_d
     assert first._made == {}
 
 
+@pytest.mark.proves("config.live-reload")
+async def test_a_call_that_comes_after_a_reload_closed_its_upstreams_is_served_and_closed(
+    create: Create, clean_environment: Path
+) -> None:
+    app = create()
+    old, request, model = app._upstreams, ask(stream=True), app.catalog.get("stage/actor")
+    assert old is not None
+    (clean_environment / "ymera.toml").write_text("[performance]\ntimeout_seconds = 7\n")
+    assert app.reload() is True
+    await asyncio.wait_for(asyncio.gather(*app._retiring), 10)
+    async with old.call(request, model) as events:  # it had waited in line for its slot
+        assert isinstance(await anext(events), TextDelta)
+        assert old._made != {}
+    assert old._made == {}
+
+
+@pytest.mark.proves("config.live-reload")
+async def test_upstreams_stay_open_for_the_next_candidate_of_a_request_under_way(
+    create: Create, clean_environment: Path
+) -> None:
+    app = create()
+    old, request, model = app._upstreams, ask(stream=True), app.catalog.get("stage/actor")
+    assert old is not None
+    async with old.call(request, model):
+        (clean_environment / "ymera.toml").write_text("[performance]\ntimeout_seconds = 7\n")
+        assert app.reload() is True
+        await asyncio.sleep(0)
+    async with old.call(request, model) as events:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert old._made != {}
+        assert isinstance(await anext(events), TextDelta)
+    (retiring,) = app._retiring
+    await asyncio.wait_for(retiring, 10)
+    assert old._made == {}
+
+
 async def test_closing_writes_records_out_even_when_a_provider_will_not_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -221,7 +258,7 @@ async def test_closing_writes_records_out_even_when_a_provider_will_not_close(
     app = App.create()
     answer = await app.orchestrator.ask(AIRequest(prompt="Say hello"))
     assert app._upstreams is not None
-    app._upstreams._made["stage"] = Stuck()
+    app._upstreams._made["stage", None] = Stuck()
     with pytest.raises(OSError, match="stuck"):
         await app.close()
     assert [each.id for each in app.records.recent()] == [answer.request_id]

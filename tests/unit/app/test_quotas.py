@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from queue import Queue
 
 import msgspec
 import pytest
@@ -96,6 +97,44 @@ async def test_changes_are_written_by_a_thread_while_requests_go_on(desk: Desk) 
     quotas.emit(answered())  # a moment later: not yet again
     await quotas.close()
     assert desk.used(desk.quotas()) == 2
+
+
+class Told(SqlQuotaStore):
+    """A store that tells when it has written."""
+
+    def __init__(self, records: SqlRecordStore) -> None:
+        super().__init__(records)
+        self.written: Queue[int] = Queue()
+
+    def add(self, changes: Sequence[MeterState], now: datetime) -> list[MeterState]:
+        held = super().add(changes, now)
+        self.written.put(len(held))
+        return held
+
+
+@pytest.mark.proves("quota.kept")
+async def test_the_last_of_a_burst_is_written_though_no_request_follows(desk: Desk) -> None:
+    waiting: list[tuple[float, Callable[[], None]]] = []
+    records = SqlRecordStore(desk.path / "records.db")
+    desk.open.append(records)
+    store = Told(records)
+    quotas = Quotas(
+        store,
+        clock=desk.time.clock(),
+        keys=no_keys,
+        later=lambda delay_s, action: waiting.append((delay_s, action)),
+    )
+    for _ in range(4):
+        desk.call(quotas)
+        quotas.emit(answered())
+    [(delay_s, _)] = waiting  # one for all of them
+    assert 0 < delay_s <= 2
+    while waiting:
+        waiting.pop()[1]()  # again and again while the thread is at an earlier writing
+    for _ in range(2):
+        store.written.get(timeout=10)
+    assert desk.used(desk.quotas()) == 4  # as another process sees it
+    await quotas.close()
 
 
 async def test_nothing_is_read_or_written_where_nothing_is_counted(desk: Desk) -> None:

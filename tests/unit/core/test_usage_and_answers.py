@@ -91,3 +91,14 @@ def test_a_builder_that_keeps_no_text_still_counts() -> None:
     builder.add(TextDelta("four"))
     builder.add(Finish(FinishReason.STOP))
     assert (builder.text, builder.text_chars, builder.is_empty) == ("", 4, False)
+
+
+@pytest.mark.proves("money.reported-cost")
+@pytest.mark.parametrize("count", [-1, 10**40])
+def test_counts_that_no_call_can_have_had_are_unknown_and_a_bill_beside_them_is_not(
+    count: int,
+) -> None:
+    builder = AnswerBuilder()
+    builder.add(UsageReport(Usage(input_tokens=3, output_tokens=count), Decimal("0.5")))
+    assert builder.usage is None
+    assert builder.reported_cost_usd == Decimal("0.5")

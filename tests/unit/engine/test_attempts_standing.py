@@ -1,4 +1,4 @@
-"""The call path with everything armed: health, keys, quotas, closed providers, one more try."""
+"""The call path with everything armed: health, keys, quotas, closed providers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.support.engine import FakeTime, Stage, ask
-from tests.support.standing import Offstage, per_day, per_minute
+from tests.support.armed import HELLO, USAGE, armed, refuses, says
+from tests.support.engine import ask
+from tests.support.standing import per_day, per_minute
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.answer import (
-    ChatAnswer,
     Finish,
     FinishReason,
     LimitsSeen,
@@ -23,12 +23,8 @@ from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
 from ymera.core.quota import LimitSeen, QuotaMetric, QuotaWindow
 from ymera.core.route import ExclusionReason
-from ymera.core.usage import Usage
-from ymera.engine.attempts import Retry
 from ymera.testing.scripted import ScriptedAnswer, ScriptedProvider
 
-USAGE = Usage(input_tokens=7, output_tokens=5)
-HELLO = ChatAnswer(text="Hello there", finish_reason=FinishReason.STOP, usage=USAGE)
 DEAR = [
     TextDelta("Hello there"),
     Finish(FinishReason.STOP),
@@ -36,25 +32,7 @@ DEAR = [
 ]
 BUSY = ProviderError("busy", kind=Kind.UPSTREAM_BUSY, status=503)
 HICCUP = ProviderError("reset", kind=Kind.TRANSIENT)
-LIMITS = (per_minute(100), per_day(1000), per_day(100_000, QuotaMetric.TOKENS))
 REQUESTS, TOKENS = QuotaMetric.REQUESTS, QuotaMetric.TOKENS
-
-
-def says(*answers: object) -> ScriptedProvider:
-    return ScriptedProvider(answers=list(answers))  # type: ignore[arg-type]
-
-
-def refuses(error: ProviderError) -> ScriptedProvider:
-    return ScriptedProvider(answers=lambda _request, _model: error)
-
-
-def armed(
-    providers: dict[str, ScriptedProvider], time: FakeTime | None = None, **facts: object
-) -> tuple[Stage, Offstage]:
-    time = time or FakeTime()
-    limits = facts.pop("limits", dict.fromkeys(providers, LIMITS))
-    off = Offstage(time, limits=limits, **facts)  # type: ignore[arg-type]
-    return Stage(providers, time=time, standing=off.standing()), off
 
 
 # --- counters ----------------------------------------------------------------------------------
@@ -383,94 +361,3 @@ async def test_a_cost_reported_by_a_stream_that_breaks_counts_too() -> None:
     with pytest.raises(ProviderError):
         await reply.answer()
     assert "a" in off.closures.closed
-
-
-# --- one more try ------------------------------------------------------------------------------
-
-
-class Pauses:
-    """Remembers how long was waited, and lets the clock pass."""
-
-    def __init__(self, time: FakeTime) -> None:
-        self.seen: list[float] = []
-        self._time = time
-
-    async def __call__(self, seconds: float) -> None:
-        self.seen.append(seconds)
-        self._time.seconds += seconds
-
-
-def with_retry(providers: dict[str, ScriptedProvider], chance: float = 0.5) -> tuple[Stage, Pauses]:
-    stage, _ = armed(providers)
-    pauses = Pauses(stage.time)
-    stage.retry = Retry(random=lambda: chance, pause=pauses, pause_s=0.4)
-    return stage, pauses
-
-
-@pytest.mark.proves("engine.retry")
-@pytest.mark.parametrize(("chance", "pause_s"), [(0.0, 0.2), (0.5, 0.4), (1.0, 0.6)])
-async def test_a_hiccup_of_the_last_candidate_is_tried_once_more_after_a_jittered_pause(
-    chance: float, pause_s: float
-) -> None:
-    a = says(HICCUP, HELLO)
-    stage, pauses = with_retry({"a": a}, chance)
-    assert await stage.answer() == "Hello there"
-    assert pauses.seen == [pytest.approx(pause_s)]
-    codes = [each.error_code for each in stage.records.seen[0].attempts]
-    assert codes == ["transient", None]
-
-
-@pytest.mark.proves("engine.retry")
-async def test_once_is_enough() -> None:
-    a = says(HICCUP, HICCUP, HELLO)
-    stage, pauses = with_retry({"a": a})
-    with pytest.raises(ProviderError, match="reset"):
-        await stage.answer()
-    assert (len(a.requests), len(pauses.seen)) == (2, 1)
-
-
-@pytest.mark.proves("engine.retry")
-async def test_while_another_candidate_is_left_it_is_asked_instead() -> None:
-    a = says(HICCUP, HELLO)
-    stage, pauses = with_retry({"a": a, "b": says(HELLO)})
-    await stage.answer()
-    assert (len(a.requests), pauses.seen) == (1, [])
-
-
-@pytest.mark.proves("engine.retry")
-@pytest.mark.parametrize(
-    "error",
-    [
-        BUSY,
-        ProviderError("x", kind=Kind.AUTH, scope=Scope.KEY, status=401),
-        ProviderError("x", kind=Kind.TRANSIENT, status=503, retry_after_s=30),
-        ProviderError("x", kind=Kind.CAPABILITY, scope=Scope.REQUEST, status=400),
-        ScriptedAnswer(answer=HELLO, error=HICCUP, deltas_before_error=1),
-    ],
-    ids=["busy", "refused", "asked to wait", "bad request", "had begun to answer"],
-)
-async def test_what_a_second_try_would_not_mend_or_might_do_twice_is_not_tried(
-    error: object,
-) -> None:
-    a = says(error, HELLO)
-    stage, pauses = with_retry({"a": a})
-    with pytest.raises(ProviderError):
-        await stage.answer()
-    assert (len(a.requests), pauses.seen) == (1, [])
-
-
-@pytest.mark.proves("engine.retry")
-async def test_a_call_that_ran_into_its_deadline_is_not_made_again() -> None:
-    time = FakeTime()
-
-    def slowly(_request: object, _model: object) -> ProviderError:
-        time.seconds += 30
-        return HICCUP
-
-    a = ScriptedProvider(answers=slowly)
-    stage, _ = armed({"a": a}, time)
-    pauses = Pauses(time)
-    stage.retry = Retry(random=lambda: 0.5, pause=pauses)
-    with pytest.raises(ProviderError):
-        await stage.answer()
-    assert (len(a.requests), pauses.seen) == (1, [])

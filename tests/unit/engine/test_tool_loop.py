@@ -12,6 +12,7 @@ from ymera.core.answer import ChatAnswer, FinishReason
 from ymera.core.chat import (
     ChatRequest,
     Message,
+    ReasoningPart,
     RequestHints,
     ResponseFormat,
     Role,
@@ -26,6 +27,7 @@ from ymera.core.errors import (
     ProviderErrorKind,
     RateLimited,
 )
+from ymera.core.model import Dialect
 from ymera.core.tool import ContextItem, ToolEffect, ToolResult
 from ymera.core.usage import Usage
 from ymera.engine.tool_loop import ToolLoop
@@ -56,6 +58,22 @@ async def test_a_model_calls_tools_reads_their_results_and_answers() -> None:
     assert result.text == '<data source="tool:bird_facts" trust="tool">\n1.5 kg\n</data>'
     assert found.usage == Usage(input_tokens=30, output_tokens=12)
     assert found.model == "a/m"
+
+
+@pytest.mark.proves("tools.native-loop")
+async def test_signed_reasoning_goes_back_with_the_calls_it_led_to() -> None:
+    thinking = msgspec.structs.replace(
+        calls({"bird": "heron"}),
+        reasoning="Look it up.",
+        reasoning_signature="c2ln",
+        reasoning_dialect=Dialect.ANTHROPIC,
+    )
+    played = play([thinking, says("1.5 kg")], Facts(), native=True)
+    await played.answer()
+    turn = next(m for m in played.model.requests[1].messages if m.tool_calls)
+    assert turn.content == (
+        ReasoningPart(text="Look it up.", signature="c2ln", dialect=Dialect.ANTHROPIC),
+    )
 
 
 @pytest.mark.proves("tools.recorded")

@@ -251,3 +251,21 @@ async def test_cancelling_the_reader_hangs_up_on_the_upstream(transport: HttpTra
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await sim.hang_ups.wait()
+
+
+@pytest.mark.proves("engine.fault-table")
+@pytest.mark.parametrize("said", [b"", CHUNK], ids=["at-first", "in-the-middle"])
+async def test_signs_of_life_alone_do_not_hold_a_call(
+    transport: HttpTransport, said: bytes
+) -> None:
+    async def pings(call: Call) -> None:
+        await call.send(SSE_HEAD + b"\r\n")
+        if said:
+            await call.send(b"%x\r\n%b\r\n" % (len(said), said))
+        while not call.writer.is_closing():
+            await call.send(b"8\r\n: ping\n\n\r\n")
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(ProviderError, match="signs of life") as raised:
+        await from_bytes(transport, pings)
+    assert raised.value.kind is Kind.TRANSIENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,17 +31,24 @@ embedding_models = ["e5"]
 
 
 class Vectors(ScriptedProvider):
-    """Makes a vector of each text's length; fails on the text `fail`."""
+    """Makes a vector of each text's length; fails on the text `fail`, hangs on `wait`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.wishes: list[EmbeddingRequest] = []
+        self.reached, self.cancelled = asyncio.Event(), asyncio.Event()
 
     async def embed(
         self, request: EmbeddingRequest, model: Model, deadlines: Deadlines
     ) -> EmbeddingAnswer:
         """Return the vectors."""
         self.wishes.append(request)
+        if request.inputs == ("wait",):
+            self.reached.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled.set()
         if request.inputs == ("fail",):
             raise ProviderError("It is busy.", kind=ProviderErrorKind.UPSTREAM_BUSY)
         vectors = tuple(pack([float(len(text)), 0.5]) for text in request.inputs)
@@ -162,3 +170,15 @@ async def test_a_provider_that_makes_no_vectors_says_so(
 
     assert (answer.status, answer.error["code"]) == (400, "provider_error")
     assert "makes no vectors" in answer.error["message"]
+
+
+@pytest.mark.proves("server.disconnect")
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/api/embed"])
+async def test_a_client_that_leaves_cancels_the_upstream_call(
+    client: Client, far: Vectors, path: str
+) -> None:
+    serving = asyncio.ensure_future(client.send("POST", path, body(input="wait"), JSON_HEADERS))
+    await asyncio.wait_for(far.reached.wait(), 30)
+    client.leave.set()
+    await asyncio.wait_for(far.cancelled.wait(), 30)
+    await serving

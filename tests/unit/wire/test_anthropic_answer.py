@@ -24,6 +24,7 @@ from ymera.core.chat import ToolCall
 from ymera.core.errors import ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
+from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.anthropic import StreamDecoder, decode_answer, decode_error
 
@@ -117,8 +118,8 @@ def test_a_whole_answer_gives_its_blocks_finish_and_usage_last() -> None:
         )
     )
     assert events == [
-        ReasoningDelta("hm", signature="S"),
-        ReasoningDelta("", signature="D", redacted=True),
+        ReasoningDelta("hm", "S", dialect=Dialect.ANTHROPIC),
+        ReasoningDelta("", "D", redacted=True, dialect=Dialect.ANTHROPIC),
         TextDelta("Hello"),
         ToolCallDelta(index=0, id="toolu_1", name="add", arguments='{"a": 1}'),
         ToolCallDelta(index=1, id="toolu_2", name="now", arguments="{}"),
@@ -135,10 +136,10 @@ def test_a_stream_gives_every_piece_as_it_comes() -> None:
         ReasoningDelta("hm")
     ]
     assert read(delta(0, type="signature_delta", signature="S"), stop(0), decoder=decoder) == [
-        ReasoningDelta("", signature="S")
+        ReasoningDelta("", "S", dialect=Dialect.ANTHROPIC)
     ]
     assert read(begin(1, type="redacted_thinking", data="D"), stop(1), decoder=decoder) == [
-        ReasoningDelta("", signature="D", redacted=True)
+        ReasoningDelta("", "D", redacted=True, dialect=Dialect.ANTHROPIC)
     ]
     assert read(
         begin(2, type="text", text=""),

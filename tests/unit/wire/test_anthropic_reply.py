@@ -36,6 +36,7 @@ from ymera.core.errors import (
     YmeraError,
 )
 from ymera.core.errors import ProviderErrorKind as Kind
+from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.anthropic import (
     ListedModel,
@@ -141,6 +142,23 @@ def test_blocks_of_a_whole_answer(fields: dict[str, Any], blocks: list[Any]) -> 
             assert len(block["id"]) == len(expected["id"])
             block["id"] = expected["id"]
     assert content == blocks
+
+
+@pytest.mark.proves("wire.signature-owner")
+def test_another_vendors_signature_is_not_shown_as_this_dialects() -> None:
+    [block] = plain(reasoning="hm", reasoning_signature="c2ln", reasoning_dialect=Dialect.GEMINI)[
+        "content"
+    ]
+    assert block == {"type": "thinking", "thinking": "hm", "signature": ""}
+
+    events = streamed(
+        ReasoningDelta("hm", "c2ln", dialect=Dialect.GEMINI),
+        ReasoningDelta("", "c2ln", redacted=True, dialect=Dialect.GEMINI),
+        TextDelta("so"),
+        Finish(FinishReason.STOP),
+    )
+    assert "c2ln" not in str(events)
+    assert "redacted_thinking" not in str(events)
 
 
 @pytest.mark.proves("wire.anthropic-usage")

@@ -17,6 +17,7 @@ from ymera.core.answer import (
 )
 from ymera.core.chat import ToolCall
 from ymera.core.errors import ProviderError, ProviderErrorKind, ProviderErrorScope
+from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.gemini import StreamDecoder, decode_answer
 
@@ -132,6 +133,7 @@ def test_a_signature_of_words_is_kept_beside_them() -> None:
         body({"text": "Hello"}, finish=None), body({"text": "", "thoughtSignature": "c2ln"})
     )
     assert built(events).reasoning_signature == "c2ln"
+    assert built(events).reasoning_dialect is Dialect.GEMINI
     assert built(events).text == "Hello"
 
 

@@ -19,6 +19,7 @@ from ymera.core.answer import (
 )
 from ymera.core.chat import ChatRequest, Message, Role, ToolCall
 from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.codec import AnswerHead
 from ymera.wire.gemini import (
@@ -151,6 +152,23 @@ def test_a_broken_stream_never_says_why_it_stopped() -> None:
     broken = encoder.error(ProviderError("It broke.", kind=ProviderErrorKind.TRANSIENT))
     assert b"finishReason" not in broken
     assert b'"error"' in broken
+
+
+@pytest.mark.proves("wire.signature-owner")
+def test_another_vendors_signature_is_not_sent_as_this_dialects() -> None:
+    sent = chunks(
+        ReasoningDelta("hm", "c2ln", dialect=Dialect.ANTHROPIC), Finish(FinishReason.STOP)
+    )
+    assert parts(sent[0]) == [{"text": "hm", "thought": True}]
+
+    answer = ChatAnswer(
+        text="Hello",
+        finish_reason=FinishReason.STOP,
+        reasoning="hm",
+        reasoning_signature="c2ln",
+        reasoning_dialect=Dialect.ANTHROPIC,
+    )
+    assert b"c2ln" not in encode_answer(answer, HEAD)
 
 
 def test_reasoning_that_nobody_can_read_is_not_sent() -> None:

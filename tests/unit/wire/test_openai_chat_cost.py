@@ -61,6 +61,13 @@ def test_a_cost_without_counts_is_still_told() -> None:
 
 
 @pytest.mark.proves("money.reported-cost")
+@pytest.mark.parametrize("count", ["0.5", '"3"', "[]", "9" * 40, "1e400"])
+def test_a_cost_beside_counts_that_cannot_be_read_is_still_told(count: str) -> None:
+    usage = f'"prompt_tokens":{count},"completion_tokens":4,"cost":0.5'
+    assert [each.cost_usd for each in reports(usage)] == [Decimal("0.5")]
+
+
+@pytest.mark.proves("money.reported-cost")
 def test_a_cost_said_late_or_once_stays_said() -> None:
     decoder, built = StreamDecoder(), AnswerBuilder()
     for data in (

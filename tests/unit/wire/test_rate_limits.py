@@ -309,3 +309,10 @@ def test_no_headers_raise(headers: dict[str, str], provider: str) -> None:
     for each in limits_in_headers(headers, provider, NOW):
         assert each.limit is None or each.limit >= 0
         assert each.reset_s is None or each.reset_s >= 0
+
+
+def test_a_limit_of_nothing_is_no_limit_but_nothing_left_is() -> None:
+    limit, left = "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"
+    assert limits_in_headers({limit: "0"}, "groq", NOW) == ()
+    [seen] = limits_in_headers({limit: "0", left: "0"}, "groq", NOW)
+    assert (seen.limit, seen.remaining) == (None, 0)

@@ -12,7 +12,7 @@ import click
 
 from ymera.cli.default_group import DefaultGroup
 from ymera.cli.output import echo_json, echo_table, note, usd
-from ymera.cli.session import open_session
+from ymera.cli.session import Session, open_session
 from ymera.core.errors import UnknownModel
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+_FAILED = 1
 _KINDS = ("chat", "embedding", "transcription")
 
 
@@ -34,11 +35,15 @@ def command() -> None:
 @command.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Also those that cannot be called now.")
 @click.option("--kind", type=click.Choice(_KINDS), help="Only models of this kind.")
+@click.option("--listed", is_flag=True, help="Those that only a list names, and nobody has tested.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def list_models(everything: bool, kind: str | None, as_json: bool) -> None:
+def list_models(everything: bool, kind: str | None, listed: bool, as_json: bool) -> None:
     """List the models that can be called now, best first."""
     with open_session() as session:
         app = session.app
+        if listed:
+            _show_listed(app, as_json=as_json)
+            return
         unavailable = app.snapshot().availability
         models = [m for m in app.catalog.models if kind in {None, m.kind}]
         shown = [m for m in models if everything or m.id not in unavailable]
@@ -46,16 +51,35 @@ def list_models(everything: bool, kind: str | None, as_json: bool) -> None:
         if as_json:
             echo_json([_summary(app, model) for model in shown])
             return
-        rows = [_row(model, unavailable.get(model.id)) for model in shown]
+        rows = [_row(app, model, unavailable.get(model.id)) for model in shown]
         echo_table(("MODEL", "KIND", "CONTEXT", "COST", "STATE"), rows)
         hidden = len(models) - len(shown)
         if hidden:
             note(f"{hidden} more cannot be called now; `ymera models list --all` says why.")
 
 
-def _row(model: Model, problem: tuple[str, str] | None) -> tuple[str, ...]:
+def _show_listed(app: App, *, as_json: bool) -> None:
+    upkeep = app.catalog.upkeep
+    if as_json:
+        echo_json(
+            [
+                {"id": id, "kind": model.kind, "would_be_free": id in upkeep.unproven}
+                for id, model in upkeep.listed.items()
+            ]
+        )
+        return
+    for id in upkeep.listed:
+        click.echo(f"{id}  would be free" if id in upkeep.unproven else id)
+    note("`ymera models test MODEL --live` takes one of them in if it answers.")
+
+
+def _row(app: App, model: Model, problem: tuple[str, str] | None) -> tuple[str, ...]:
     context = f"{model.context_window:,}" if model.context_window else "?"
     state = "ready" if problem is None else problem[1]
+    outcomes = app.catalog.upkeep.answers.get(model.id, {}).values()
+    if outcomes and problem is None:
+        last = max(outcomes, key=lambda outcome: outcome.at)
+        state += f", {'answered' if last.ok else 'did not answer'} {last.at:%Y-%m-%d}"
     return (model.id, model.kind, context, _cost(model), state)
 
 
@@ -74,6 +98,7 @@ def _summary(app: App, model: Model) -> dict[str, object]:
         "kind": model.kind,
         "context_window": model.context_window,
         "free": model.free.may_auto_route,
+        "answers": app.catalog.upkeep.answers.get(model.id, {}),
         "callable": problem is None,
         "reason": problem[1] if problem else None,
     }
@@ -84,19 +109,32 @@ def _summary(app: App, model: Model) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(name: str, as_json: bool) -> None:
     """Show what is known of model NAME, and where each fact comes from."""
-    from ymera.catalog.why import why
+    from ymera.catalog.why import truths_of, why
 
     with open_session() as session:
         app = session.app
-        model = app.catalog.get(name)
+        listed = app.catalog.upkeep.listed.get(name)
+        model = app.catalog.get(name) if listed is None else listed
+        truths = truths_of(app.catalog, model.id)
         facts = why(app.catalog, model.id)
         if as_json:
-            echo_json({**_summary(app, model), "facts": facts, "free_reason": model.free.reason})
+            echo_json(
+                {
+                    **_summary(app, model),
+                    "facts": facts,
+                    "free_reason": model.free.reason,
+                    "truths": truths,
+                }
+            )
             return
         click.echo(f"{model.id}: {model.name}")
         click.echo(f"cost: {model.free.reason}")
         problem = app.snapshot().availability.get(model.id)
-        click.echo(f"now: {problem[1] if problem else 'can be called'}")
+        now = problem[1] if problem else "can be called" if listed is None else "never tested"
+        click.echo(f"now: {now}")
+        click.echo(f"listed: {truths.listed}")
+        for line in truths.answers:
+            click.echo(f"answers: {line}")
         rows = [(f.field, str(f.value), f.source, str(f.date or "")) for f in facts]
         echo_table(("FIELD", "VALUE", "SOURCE", "DATE"), rows)
 
@@ -162,23 +200,73 @@ def _progress_bar() -> Iterator[Callable[[int, int], None]]:
 
 
 @command.command(name="test")
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def test(name: str, as_json: bool) -> None:
-    """Send one short prompt to model NAME and say how it went."""
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option("--live", is_flag=True, help="Send the requests; without it they are only shown.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def test(ctx: click.Context, names: tuple[str, ...], live: bool, as_json: bool) -> None:
+    """Send one short prompt to each MODEL, with each of its keys, and keep how it went.
+
+    What runs on your own hardware is asked at once. Hosts are asked with --live only; without it
+    the command says what it would ask. Without MODEL: all that would cost nothing and were never
+    tested. Paid models are asked only within the budget.
+    """
+    with open_session() as session:
+        if len(names) == 1 and not live and _runs_here(session.app, names[0]):
+            _ask_here(session, names[0], as_json=as_json)
+        elif _test_hosts(session, names, live=live, as_json=as_json):
+            ctx.exit(_FAILED)
+
+
+def _runs_here(app: App, name: str) -> bool:
+    from ymera.catalog.query import OWN_HARDWARE
+    from ymera.core.model import ProviderKind
+
+    model = app.catalog.find(name)
+    here = OWN_HARDWARE | {ProviderKind.SCRIPTED}
+    return model is not None and app.catalog.provider_of(model).kind in here
+
+
+def _ask_here(session: Session, name: str, *, as_json: bool) -> None:
     from ymera.engine.orchestrator import AIRequest
 
     request = AIRequest(prompt="Reply with the single word: ready", model=name, max_tokens=32)
-    with open_session() as session:
-        answer = session.run(session.app.orchestrator.ask(request))
+    answer = session.run(session.app.orchestrator.ask(request))
+    if as_json:
+        echo_json(
+            {
+                "model": answer.model,
+                "answer": answer.response,
+                "latency_s": round(answer.latency_s, 3),
+                "cost_usd": answer.cost,
+            }
+        )
+        return
+    click.echo(f"{answer.model} answered in {answer.latency_s:.1f} s, cost {usd(answer.cost)}.")
+
+
+def _test_hosts(session: Session, names: tuple[str, ...], *, live: bool, as_json: bool) -> bool:
+    """Test hosted models, or say what would be asked; return whether one failed."""
+    from ymera.app.live_tests import live_tests, planned_tests
+
+    trials = planned_tests(session.app, names)
+    if not live:
         if as_json:
-            echo_json(
-                {
-                    "model": answer.model,
-                    "answer": answer.response,
-                    "latency_s": round(answer.latency_s, 3),
-                    "cost_usd": answer.cost,
-                }
-            )
-            return
-        click.echo(f"{answer.model} answered in {answer.latency_s:.1f} s, cost {usd(answer.cost)}.")
+            echo_json(trials)
+            return False
+        for trial in trials:
+            state = trial.skipped or f"would be asked, cost at most {usd(trial.cost_usd)}"
+            click.echo(f"{trial.model}  {trial.key}  {state}")
+        asked = sum(trial.skipped is None for trial in trials)
+        note(f"{asked} requests of at most 32 answer tokens; --live sends them.")
+        return False
+    outcomes = session.run(live_tests(session.app, trials))
+    if as_json:
+        echo_json(outcomes)
+    else:
+        echo_table(
+            ("MODEL", "KEY", "VERDICT", "DETAIL"),
+            [(each.model, each.key, each.verdict, each.detail) for each in outcomes],
+        )
+    named_but_untested = bool(names) and any(each.verdict == "untested" for each in outcomes)
+    return named_but_untested or any(each.verdict == "fails" for each in outcomes)

@@ -12,6 +12,7 @@ from ymera.core.answer import (
     TextDelta,
     ToolCallDelta,
 )
+from ymera.core.model import Dialect
 from ymera.wire.anthropic.errors import decode_error_event
 from ymera.wire.anthropic.usage import UsageReader
 from ymera.wire.tool_arguments import arguments_as_text
@@ -115,6 +116,10 @@ def _provable(blocks: list[_Block]) -> list[_Block]:
     return blocks
 
 
+def _thought(text: str, signature: str | None) -> ReasoningDelta:
+    return ReasoningDelta(text, signature, dialect=Dialect.ANTHROPIC if signature else None)
+
+
 def _whole(block: _Block, call: int) -> list[ChatEvent]:
     match block.type:
         case "text":
@@ -122,9 +127,9 @@ def _whole(block: _Block, call: int) -> list[ChatEvent]:
         case "thinking":
             signature = block.signature or None
             text = block.thinking or ""
-            return [ReasoningDelta(text, signature=signature)] if text or signature else []
+            return [_thought(text, signature)] if text or signature else []
         case "redacted_thinking":
-            return [ReasoningDelta("", signature=block.data, redacted=True)]
+            return [ReasoningDelta("", block.data, redacted=True, dialect=Dialect.ANTHROPIC)]
         case "tool_use":
             arguments = arguments_as_text(block.input)
             return [ToolCallDelta(index=call, id=block.id, name=block.name, arguments=arguments)]
@@ -212,7 +217,7 @@ class StreamDecoder:
         if delta.text:
             return [TextDelta(delta.text)]
         if delta.thinking or delta.signature:
-            return [ReasoningDelta(delta.thinking or "", signature=delta.signature or None)]
+            return [_thought(delta.thinking or "", delta.signature or None)]
         return []
 
     def _end(self) -> list[ChatEvent]:

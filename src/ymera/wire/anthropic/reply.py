@@ -77,8 +77,9 @@ def _shows_thinking(request: ChatRequest) -> bool:
 
 
 def _reasoning(answer: ChatAnswer) -> list[_Fields]:
-    signature = answer.reasoning_signature
-    if answer.reasoning_redacted and signature is not None:
+    shown = answer.reasoning_for(Dialect.ANTHROPIC)
+    signature = shown.signature
+    if shown.redacted and signature is not None:
         redacted: _Fields = {"type": "redacted_thinking", "data": signature}
         # What could be read beside it is shown, but nothing signs that part any more.
         return [_thinking(answer.reasoning, None), redacted] if answer.reasoning else [redacted]
@@ -219,6 +220,7 @@ class StreamEncoder:
             self._unseen += 1
             beat = self._unseen % _UNSEEN_PER_PING == 1  # the caller sees that something happens
             return self._start() + (_event("ping", {}) if beat else b"")
+        event = event.for_callers_of(Dialect.ANTHROPIC)
         if event.redacted:
             redacted: _Fields = {"type": "redacted_thinking", "data": event.signature or ""}
             return self._close() + self._block("redacted_thinking", redacted) + self._close()

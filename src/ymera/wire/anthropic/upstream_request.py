@@ -20,6 +20,7 @@ from ymera.wire.anthropic.upstream_sampling import (
 )
 from ymera.wire.anthropic.upstream_turns import encode_conversation, replayable
 from ymera.wire.codec import EncodedRequest
+from ymera.wire.field_names import is_named_like
 
 __all__ = ["DEFAULT_MAX_TOKENS", "encode_request"]
 
@@ -37,6 +38,7 @@ _DECODED = frozenset({"metadata"})
 """Fields that are sent as they were written, though a part of them is kept in `extra`."""
 _BETA = frozenset({"context_management"})
 """Fields that the vendor takes beside a header of the caller's only, which is not sent on."""
+_DECIDED = _NEVER_FORWARDED | {"model", "messages", "system", "stream", "tools", "max_tokens"}
 _NULL = msgspec.Raw(b"null")
 _CACHE_MARK = b'"cache_control"'
 
@@ -157,7 +159,7 @@ def _extra(request: ChatRequest, losses: list[str], *, same_dialect: bool) -> _F
     for name, raw in request.extra.items():
         if raw == _NULL or (same_dialect and name in _DECODED):
             continue
-        if name in _NEVER_FORWARDED:
+        if name in _NEVER_FORWARDED or is_named_like(name, _DECIDED):
             losses.append(f"{name} was left out: that is for the owner of the key to decide.")
         elif name in _BETA:
             losses.append(f"{name} was left out: the vendor takes it from beta clients only.")

@@ -18,6 +18,7 @@ from ymera.core.answer import (
 from ymera.core.errors import ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
+from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.gemini.errors import decode_error_value
 from ymera.wire.tool_arguments import arguments_as_text
@@ -198,13 +199,13 @@ class StreamDecoder:
                 events.append(self._call(part.function_call, part.thought_signature))
         elif part.thought:
             if part.text or part.thought_signature:
-                events.append(ReasoningDelta(part.text or "", part.thought_signature))
+                events.append(_thought(part.text or "", part.thought_signature))
         else:
             if part.text:
                 self._spoke = True
                 events.append(TextDelta(part.text))
             if part.thought_signature:  # of an answer in words; it may come on an empty part
-                events.append(ReasoningDelta("", part.thought_signature))
+                events.append(_thought("", part.thought_signature))
 
     def _call(self, call: _FunctionCall, signature: str | None) -> ToolCallDelta:
         index = self._calls
@@ -242,6 +243,10 @@ class StreamDecoder:
         if finish is FinishReason.STOP and self._calls:
             finish = FinishReason.TOOL_CALLS  # this dialect says STOP after calling tools
         return Finish(finish)
+
+
+def _thought(text: str, signature: str | None) -> ReasoningDelta:
+    return ReasoningDelta(text, signature, dialect=Dialect.GEMINI if signature else None)
 
 
 def _made_id(response_id: str, index: int) -> str:

@@ -20,6 +20,7 @@ from ymera.core.answer import (
 )
 from ymera.core.chat import ToolCall
 from ymera.core.errors import ProviderError, ProviderErrorKind, YmeraError
+from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.codec import AnswerHead
 from ymera.wire.gemini.errors import encode_error
@@ -42,8 +43,7 @@ _REASONS = {
 def encode_answer(answer: ChatAnswer, head: AnswerHead) -> bytes:
     """Return the body of a whole answer."""
     parts: list[dict[str, object]] = []
-    if not answer.reasoning_redacted and (answer.reasoning or answer.reasoning_signature):
-        parts += _thought(answer.reasoning, answer.reasoning_signature)
+    parts += _thought(answer.reasoning_for(Dialect.GEMINI))
     if answer.text:
         parts.append({"text": answer.text})
     parts += [_call(call) for call in answer.tool_calls]
@@ -67,13 +67,15 @@ def _candidate(
     return {"content": content, "finishReason": _REASONS[finish], "index": 0}
 
 
-def _thought(text: str, signature: str | None) -> list[dict[str, object]]:
+def _thought(shown: ReasoningDelta) -> list[dict[str, object]]:
     """Return reasoning as parts; its signature only where it has the form of this dialect's."""
     signed: dict[str, object] = {}
-    if signature and _BASE64.fullmatch(signature):
-        signed = {"thoughtSignature": signature}
-    if text:
-        return [{"text": text, "thought": True, **signed}]
+    if shown.redacted:
+        return []
+    if shown.signature and _BASE64.fullmatch(shown.signature):
+        signed = {"thoughtSignature": shown.signature}
+    if shown.text:
+        return [{"text": shown.text, "thought": True, **signed}]
     return [{"text": "", **signed}] if signed else []
 
 
@@ -121,7 +123,7 @@ class StreamEncoder:
             case TextDelta():
                 return self._piece([{"text": event.text}]) if event.text else b""
             case ReasoningDelta():
-                parts = [] if event.redacted else _thought(event.text, event.signature)
+                parts = _thought(event.for_callers_of(Dialect.GEMINI))
                 return self._piece(parts) if parts else b""
             case ToolCallDelta():
                 self._calls.setdefault(event.index, []).append(event)

@@ -20,6 +20,7 @@ from ymera.core.chat import (
 from ymera.core.errors import InvalidRequest
 from ymera.core.model import Dialect, Quirk
 from ymera.wire.codec import EncodedRequest
+from ymera.wire.field_names import is_named_like
 from ymera.wire.ollama.arguments import object_from
 from ymera.wire.ollama.images import image_to
 from ymera.wire.openai_chat.quirks import heed
@@ -32,6 +33,9 @@ _FOREIGN_OPTIONS = ("presence_penalty", "frequency_penalty", "repeat_penalty", "
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"} | dict.fromkeys(
     ("xhigh", "max"), "high"
 )
+_DECIDED = frozenset({"model", "messages", "stream", "tools", "format", "options", "think"})
+"""Fields that were read, which others must not be taken for."""
+
 _TAKES_LEVELS = "gpt-oss"
 """Servers refuse a level for models of other families, which think at their own measure."""
 
@@ -55,7 +59,9 @@ def encode_request(
     verbatim = verbatim_for(request, Dialect.OLLAMA)
     losses: list[str] = []
     rest: dict[str, object] = (
-        {**verbatim} if verbatim else _Writer(request, upstream_id, losses).write()
+        {name: raw for name, raw in verbatim.items() if not is_named_like(name, _DECIDED)}
+        if verbatim
+        else _Writer(request, upstream_id, losses).write()
     )
     _heed(flags, rest, losses)
     # `stream` is always said: left out, it means true.
@@ -124,7 +130,11 @@ class _Writer:
         """Return the caller's other fields and options, where they are of this dialect."""
         request = self._request
         if request.verbatim is None or request.verbatim.dialect is Dialect.OLLAMA:
-            own = {name: raw for name, raw in request.extra.items() if name != "options"}
+            own = {
+                name: raw
+                for name, raw in request.extra.items()
+                if name != "options" and not is_named_like(name, _DECIDED)
+            }
             held = request.extra.get("options")
             return own, dict(_raw_options.decode(held) or {}) if held else {}
         foreign = request.extra

@@ -95,22 +95,26 @@ class _OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class _Costs(msgspec.Struct):
+    cost: msgspec.Raw = _NOTHING
+    estimated_cost: msgspec.Raw = _NOTHING
+    cost_in_usd_ticks: msgspec.Raw = _NOTHING
+
+
+class _Usage(_Costs):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     prompt_cache_hit_tokens: int | None = None
-    cost: msgspec.Raw = _NOTHING
-    estimated_cost: msgspec.Raw = _NOTHING
-    cost_in_usd_ticks: msgspec.Raw = _NOTHING
 
 
 _body = msgspec.json.Decoder(_Body)
 _string = msgspec.json.Decoder(str)
 _parts = msgspec.json.Decoder(list[_PartOfContent])
 _usage = msgspec.json.Decoder(_Usage)
+_costs = msgspec.json.Decoder(_Costs)
 _decimal = msgspec.json.Decoder(Decimal)
 
 
@@ -269,7 +273,7 @@ def read_usage(raw: msgspec.Raw) -> UsageReport | None:
     try:
         wire = _usage.decode(raw)
     except msgspec.DecodeError:
-        return None
+        return _cost_alone(raw)
     prompt, completion = wire.prompt_tokens, wire.completion_tokens
     if prompt is not None and completion is None and wire.total_tokens is not None:
         completion = wire.total_tokens - prompt
@@ -287,7 +291,16 @@ def read_usage(raw: msgspec.Raw) -> UsageReport | None:
     return UsageReport(usage, cost_usd)
 
 
-def _read_cost(wire: _Usage) -> Decimal | None:
+def _cost_alone(raw: msgspec.Raw) -> UsageReport | None:
+    """Return the cost beside counts that cannot be read: a bill counts whatever stands by it."""
+    try:
+        cost_usd = _read_cost(_costs.decode(raw))
+    except msgspec.DecodeError:
+        return None
+    return None if cost_usd is None else UsageReport(Usage(), cost_usd)
+
+
+def _read_cost(wire: _Costs) -> Decimal | None:
     """Return what the host says the call cost in USD; None when it does not say.
 
     OpenRouter and hosts like it say `cost`, DeepInfra `estimated_cost`, xAI counts in ticks.

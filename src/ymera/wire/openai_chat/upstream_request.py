@@ -17,6 +17,7 @@ from ymera.core.chat import (
 from ymera.core.errors import InvalidRequest, RequestError
 from ymera.core.model import Dialect, Quirk
 from ymera.wire.codec import EncodedRequest
+from ymera.wire.field_names import is_named_like
 from ymera.wire.openai_chat.quirks import heed
 from ymera.wire.openai_chat.request import TOOL_CHOICES
 
@@ -28,6 +29,11 @@ _NEVER_FORWARDED = frozenset(
 )
 """Unknown fields with which a caller could make the upstream use another model or address than
 the one that was routed to, or buy an extra on the owner's key."""
+
+_DECIDED = _NEVER_FORWARDED | {
+    *("model", "messages", "stream", "stream_options", "tools", "tool_choice", "n"),
+    *("max_tokens", "max_completion_tokens", "functions", "function_call"),
+}
 
 _RELATED = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
 """Dialects whose further fields hosts of this one may know."""
@@ -45,7 +51,7 @@ def encode_request(
     fields: dict[str, object] = (
         _encoded_fields(request)
         if verbatim is None
-        else {name: raw for name, raw in verbatim.items() if name not in _NEVER_FORWARDED}
+        else {name: raw for name, raw in verbatim.items() if _passes(name)}
     )
     fields["model"] = upstream_id
     fields.pop("stream_options", None)
@@ -106,9 +112,13 @@ def _encoded_fields(request: ChatRequest) -> dict[str, object]:
     fields |= {name: value for name, value in optional.items() if value is not None}
     if not _is_foreign(request):
         for name, raw in request.extra.items():
-            if name not in _NEVER_FORWARDED:
+            if _passes(name):
                 fields.setdefault(name, raw)
     return fields
+
+
+def _passes(name: str) -> bool:
+    return name not in _NEVER_FORWARDED and not is_named_like(name, _DECIDED)
 
 
 def _is_foreign(request: ChatRequest) -> bool:
