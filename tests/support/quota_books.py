@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from ymera.core.quota import (
     Limit,
+    LimitSeen,
+    LimitSource,
     Need,
     PoolKey,
     QuotaMetric,
@@ -29,6 +31,7 @@ __all__ = [
     "book",
     "limit",
     "row",
+    "seen",
 ]
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -67,4 +70,25 @@ def row(
 ) -> QuotaRow:
     return next(
         each for each in of.rows(now, [pool]) if (each.metric, each.window) == (metric, window)
+    )
+
+
+def seen(
+    amount: int | None = None,
+    remaining: int | None = None,
+    reset_s: float | None = None,
+    *,
+    window: QuotaWindow = MINUTE,
+    metric: QuotaMetric = REQUESTS,
+    source: LimitSource = LimitSource.HEADER,
+    of_model: bool | None = None,
+) -> LimitSeen:
+    return LimitSeen(
+        metric=metric,
+        window=window,
+        limit=amount,
+        remaining=remaining,
+        reset_s=reset_s,
+        source=source,
+        of_model=of_model,
     )

@@ -39,7 +39,7 @@ _WAITS_S: dict[ProviderErrorKind, tuple[float, ...]] = {
     # 0: the first failure alone says little, the next candidate answers anyway.
     _Kind.TRANSIENT: (0, 5, 20, 80, 320, 1280),
     _Kind.BAD_ANSWER: (0, 5, 20, 80, 320, 1280),
-    _Kind.UPSTREAM_BUSY: (5, 20, 80, 320, 1280),
+    _Kind.UPSTREAM_BUSY: (0, 5, 20, 80, 320, 1280),
     _Kind.QUOTA_MINUTE: (15, _MINUTE_S, 2 * _MINUTE_S, 5 * _MINUTE_S),
     _Kind.QUOTA_DAY: (15 * _MINUTE_S, _HOUR_S, 6 * _HOUR_S),
     _Kind.QUOTA_MONTH: (_HOUR_S, 6 * _HOUR_S, _DAY_S),

@@ -14,16 +14,15 @@ from tests.support.quota_books import (
     NOON,
     ONE,
     POOLS,
-    REQUESTS,
     SHARED,
     TOKENS,
     after,
     book,
     limit,
     row,
+    seen,
 )
 from ymera.core.quota import (
-    LimitSeen,
     LimitSource,
     Need,
     PoolKey,
@@ -32,28 +31,6 @@ from ymera.core.quota import (
 )
 from ymera.core.usage import Usage
 from ymera.routing.quota import QuotaBook
-
-
-def seen(
-    amount: int | None = None,
-    remaining: int | None = None,
-    reset_s: float | None = None,
-    *,
-    window: QuotaWindow = MINUTE,
-    metric: QuotaMetric = REQUESTS,
-    source: LimitSource = LimitSource.HEADER,
-    of_model: bool | None = None,
-) -> LimitSeen:
-    return LimitSeen(
-        metric=metric,
-        window=window,
-        limit=amount,
-        remaining=remaining,
-        reset_s=reset_s,
-        source=source,
-        of_model=of_model,
-    )
-
 
 # --- what fits -------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from tests.support.quota_books import (
     book,
     limit,
     row,
+    seen,
 )
 from ymera.core.quota import (
     LimitSource,
