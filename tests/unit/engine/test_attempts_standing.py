@@ -30,7 +30,7 @@ DEAR = [
     Finish(FinishReason.STOP),
     UsageReport(USAGE, cost_usd=Decimal("0.0042")),
 ]
-BUSY = ProviderError("busy", kind=Kind.UPSTREAM_BUSY, status=503)
+BUSY = ProviderError("busy", kind=Kind.UPSTREAM_BUSY, status=503, retry_after_s=5)
 HICCUP = ProviderError("reset", kind=Kind.TRANSIENT)
 REQUESTS, TOKENS = QuotaMetric.REQUESTS, QuotaMetric.TOKENS
 
