@@ -54,6 +54,8 @@ class Quirk(StrEnum):
     """Refuses `stream_options`."""
     CONTENT_AS_TEXT = "content-as-text"
     """Refuses null and lists of parts as a message's content."""
+    SHORT_TOOL_IDS = "short-tool-ids"
+    """Refuses ids of tool calls that are not nine letters or digits."""
     PLAIN_TOOL_SCHEMAS = "plain-tool-schemas"
     """Refuses JSON Schema keywords beyond the plain ones in a tool's parameters."""
     MAX_COMPLETION_TOKENS = "max-completion-tokens"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -235,3 +236,26 @@ def test_a_wish_for_thinking_tokens_is_a_loss() -> None:
     _, losses = sent(msgspec.structs.replace(ours(), sampling=sampling))
 
     assert losses == ("The bound on tokens to think with was left out: this dialect has none.",)
+
+
+@pytest.mark.proves("wire.quirks")
+def test_ids_of_tool_calls_that_a_host_refuses_are_rewritten_alike_in_call_and_result() -> None:
+    call = {"id": "call_0fypS1hVX", "type": "function", "function": {"name": "f", "arguments": ""}}
+    kept = {"id": "abcDEF123", "type": "function", "function": {"name": "f", "arguments": ""}}
+    body = {
+        "model": "m",
+        "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": None, "tool_calls": [call, kept]},
+            {"role": "tool", "tool_call_id": "call_0fypS1hVX", "content": "1"},
+            {"role": "tool", "tool_call_id": "abcDEF123", "content": "2"},
+        ],
+    }
+    request = decode_request(json.dumps(body).encode())
+    encoded = encode_request(request, "u", frozenset({Quirk.SHORT_TOOL_IDS}))
+    asked = json.loads(encoded.body)["messages"]
+    made, same = (each["id"] for each in asked[1]["tool_calls"])
+    assert re.fullmatch("[a-zA-Z0-9]{9}", made)
+    assert same == "abcDEF123"
+    assert [each["tool_call_id"] for each in asked[2:]] == [made, same]
+    assert encoded.losses == ("Ids of 1 tool calls were rewritten.",)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
 
 from ymera.core.model import Quirk
 from ymera.wire.plain_schema import plain_schema
+from ymera.wire.tool_ids import ToolIds
 
 __all__ = ["heed"]
 
@@ -36,6 +38,7 @@ _LEFT_OUT: dict[Quirk, dict[str, frozenset[object]]] = {
 }
 """Fields that are left out, each with values that say nothing more than its absence does."""
 
+_SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
 _MISSED_BY_NOBODY = frozenset({"stream_options"})
 
 
@@ -100,6 +103,24 @@ def _with_text(message: object) -> object:
     return message
 
 
+def _short_tool_ids(fields: Fields, lost: list[str]) -> None:
+    messages = _plain(fields["messages"])
+    if not isinstance(messages, list):
+        return
+    ids = ToolIds(_SHORT_ID, prefix="", length=9)
+    for message in messages:
+        match message:
+            case {"tool_call_id": str(id)}:
+                message["tool_call_id"] = ids(id)
+            case {"tool_calls": [*calls]}:
+                for call in calls:
+                    if isinstance(call, dict) and isinstance(call.get("id"), str):
+                        call["id"] = ids(call["id"])
+    if ids.rewritten:
+        fields["messages"] = messages
+        lost += ids.losses()
+
+
 def _plain_schemas(fields: Fields, lost: list[str]) -> None:
     tools = _plain(fields.get("tools"))
     if not isinstance(tools, list):
@@ -125,6 +146,7 @@ _REWRITES: dict[Quirk, Callable[[Fields, list[str]], None]] = {
     Quirk.MAX_COMPLETION_TOKENS: _completion_tokens,
     Quirk.NEEDS_MAX_TOKENS: _enough_tokens,
     Quirk.CONTENT_AS_TEXT: _content_as_text,
+    Quirk.SHORT_TOOL_IDS: _short_tool_ids,
     Quirk.PLAIN_TOOL_SCHEMAS: _plain_schemas,
 }
 
