@@ -101,6 +101,7 @@ PROVIDERS: tuple[tuple[str, ...], ...] = (
     ("cli.setup-writes", "surface 3", "`ymera setup` writes what was chosen into the user's configuration and keeps what is there; consent is never assumed."),
     ("cli.setup-tests", "surface 3", "`ymera setup` tries what was chosen; what does not answer is told and not written."),
     ("cli.setup-no-key-for-ovh", "part 3, build", "Setup uses OVHcloud without a key, even where one is set."),
+    ("wire.responses-unknown", "part 3, build", "Fields of a Responses request that have no effect here stand in the record."),
     # --- hosts as data, quirks, reasoning in tags, embeddings
     ("providers.four-lines", "part 3, build", "A user adds an OpenAI-like host with four lines of TOML and no code."),
     ("providers.address-from-settings", "part 3, build", "No field of a request decides where it goes: addresses come from rows, settings and the environment alone."),

@@ -219,6 +219,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
             through to upstreams of the same dialect.
         parallel_tools: whether several tools may be called at once; None leaves it open.
         verbatim: the body as it came; None where the request was made here.
+        losses: what the caller wrote that has no effect here, one sentence each, for the record.
     """
 
     model: str
@@ -233,6 +234,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     extra: dict[str, msgspec.Raw] = {}
     parallel_tools: bool | None = None
     verbatim: Verbatim | None = None
+    losses: tuple[str, ...] = ()
 
 
 _CARRIED_VERBATIM = (

@@ -240,6 +240,7 @@ class Attempts:
         trace, model = asking.trace, candidate.model
         trace.upstream_starts()
         request, losses = under_ceiling(asking.request, model, asking.plan.profile)
+        losses = (*request.losses, *losses)
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._gate)
             call = self._begun(candidate, asking, losses)

@@ -334,3 +334,17 @@ def test_what_is_no_request_at_all_is_told(body: bytes) -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_request(body)
     assert caught.value.hint
+
+
+@pytest.mark.proves("wire.responses-unknown")
+def test_fields_without_effect_are_told_and_those_nobody_misses_are_not() -> None:
+    body = {
+        "model": "m",
+        "input": "hi",
+        "store": False,
+        "prompt_cache_key": "k",
+        "service_tier": "flex",
+        "made_up": {"a": 1},
+    }
+    request = decode_request(msgspec.json.encode(body))
+    assert request.losses == ("Without effect here: made_up, service_tier.",)

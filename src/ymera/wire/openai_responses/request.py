@@ -44,6 +44,11 @@ _LOGPROBS = "message.output_text.logprobs"
 _PASSED_ON = ("metadata",)
 """Fields that mean the same in the chat dialect; this one carries an agent's parameters."""
 
+_MISSED_BY_NOBODY = frozenset(
+    {"background", "client_metadata", "prompt_cache_key", "prompt_cache_retention"}
+    | {"safety_identifier", "store", "stream_options", "truncation", "user"}
+)
+"""Fields about the vendor's own store, caches and accounts, or refused when they ask for more."""
 
 _WANTED = "`model` and `input`"
 
@@ -98,7 +103,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def decode_request(body: bytes) -> ChatRequest:
     """Return the request that a caller sent.
 
-    Fields this version does not know are ignored.
+    Fields that have no effect here are told as losses.
 
     Raises:
         InvalidRequest: not JSON, not UTF-8, or a field missing, of the wrong type or out of range;
@@ -131,9 +136,16 @@ def decode_request(body: bytes) -> ChatRequest:
         include_usage=True,
         extra={name: fields[name] for name in _PASSED_ON if given(fields.get(name))},
         parallel_tools=wire.parallel_tool_calls,
+        losses=_losses(fields),
     )
     verbatim = Verbatim(dialect=Dialect.OPENAI_RESPONSES, fields=fields, decoded=request)
     return msgspec.structs.replace(request, verbatim=verbatim)
+
+
+def _losses(fields: dict[str, msgspec.Raw]) -> tuple[str, ...]:
+    read = {*_Request.__struct_fields__, *_PASSED_ON, *_MISSED_BY_NOBODY}
+    lost = sorted(name for name in fields.keys() - read if given(fields[name]))
+    return (f"Without effect here: {', '.join(lost)}.",) if lost else ()
 
 
 def _refuse_unsupported(wire: _Request, fields: dict[str, msgspec.Raw]) -> None:
