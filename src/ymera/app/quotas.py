@@ -165,16 +165,19 @@ class Quotas:
         self._unwritten += changes
         try:
             self._stored = self._store.add(self._unwritten, self._clock.now())
-        except YmeraError as error:
+        except Exception as error:  # noqa: BLE001 - outermost in its thread: it must be said
             self._report("written", error)
             del self._unwritten[:-_MOST_UNWRITTEN]
         else:
             self._unwritten = []
             self._failing = False
 
-    def _report(self, done: str, error: YmeraError) -> None:
+    def _report(self, done: str, error: Exception) -> None:
         if not self._failing:
-            _log.warning("Quotas could not be %s: %s %s", done, error.message, error.hint or "")
+            why = type(error).__name__
+            if isinstance(error, YmeraError):
+                why = f"{error.message} {error.hint or ''}"
+            _log.warning("Quotas could not be %s: %s", done, why)
         self._failing = True
 
 
