@@ -43,7 +43,7 @@ class Upstream(asyncio.Protocol):
         """Send a request whose answer goes to `caller`."""
         self._caller, self._pieces, self._type = caller, [], b"application/json"
         self._parser = httptools.HttpResponseParser(self)
-        self._transport.write(request)  # type: ignore[attr-defined]
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -144,7 +144,7 @@ class Caller(asyncio.Protocol):
 
     def _send(self, data: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(data)  # type: ignore[attr-defined]
+            self._transport.write(data)
 
 
 async def serve(port: int, upstream_port: int) -> None:

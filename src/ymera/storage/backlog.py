@@ -44,7 +44,7 @@ class Backlog:
         return True
 
     def wake(self) -> None:
-        """Let a `take` that waits for a first record return without one."""
+        """Let a `first` that waits return without a record."""
         self._records.put(None)
 
     def empty(self) -> bool:
