@@ -196,6 +196,7 @@ class HostCorrection(_Column, frozen=True, kw_only=True):
         headers: replace those of the dialect that demands them.
         quirks: further ones.
         flags: what an encoder has to heed.
+        free_limits, free_confidence: replace the table's, where newer evidence contradicts it.
     """
 
     base_url: str | None = None
@@ -203,14 +204,18 @@ class HostCorrection(_Column, frozen=True, kw_only=True):
     headers: dict[str, str] | None = None
     quirks: tuple[str, ...] = ()
     flags: dict[Quirk, Flag] = {}
+    free_limits: PoolLimits | None = None
+    free_confidence: Literal["high", "medium", "low"] | None = None
 
 
 class ModelCorrection(_Column, frozen=True, kw_only=True):
-    """Flags of some models of a host."""
+    """Flags of some models of a host; what replaces the note on free terms, and who backs it."""
 
     provider: str
     ids: tuple[str, ...]
-    flags: dict[Quirk, Flag]
+    flags: dict[Quirk, Flag] = {}
+    free_note: str | None = None
+    free_src: tuple[str, ...] = ()
 
 
 class Corrections(_Column, frozen=True, kw_only=True):
@@ -218,6 +223,7 @@ class Corrections(_Column, frozen=True, kw_only=True):
 
     providers: dict[str, HostCorrection]
     models: tuple[ModelCorrection, ...]
+    sources: dict[str, Source] = {}
 
     def flags_of(self, provider: str, model: str) -> dict[Quirk, Flag]:
         """Return the flags of one model."""
@@ -225,6 +231,16 @@ class Corrections(_Column, frozen=True, kw_only=True):
         return dict(
             sorted((quirk, flag) for group in groups for quirk, flag in group.flags.items())
         )
+
+    def noted(self, row: RawModel) -> RawModel:
+        """Return a row with the note on its free terms replaced."""
+        for each in self.models:
+            mine = each.provider == row.provider and row.id in each.ids
+            if mine and row.free and each.free_note:
+                src = (*row.free.src, *each.free_src)
+                free = msgspec.structs.replace(row.free, note=each.free_note, src=src)
+                row = msgspec.structs.replace(row, free=free)
+        return row
 
 
 def corrections() -> Corrections:
@@ -253,8 +269,8 @@ def provider_entry(raw: RawProvider, better: HostCorrection) -> ProviderEntry:
         signup_url=raw.signup_url,
         models_endpoint=endpoint.replace("{openai_base_url}", "{base_url}") if endpoint else None,
         free_class=raw.free_class,
-        free_confidence=raw.free_confidence,
-        free_limits=raw.free_limits,
+        free_confidence=better.free_confidence or raw.free_confidence,
+        free_limits=better.free_limits or raw.free_limits,
         card_required=raw.card_required,
         phone_required=raw.phone_required,
         commercial_ok=raw.commercial_ok,
@@ -384,16 +400,19 @@ def read(path: Path) -> RawTable:
 def build(data: Path) -> dict[str, Snapshot]:
     """Return the three generated files by name."""
     hosts, pairs = read(data / "providers.json"), read(data / "models.json")
-    sources = {**hosts.sources, **pairs.sources}
     generated = max(hosts.generated, pairs.generated)
     better = corrections()
+    sources = {**hosts.sources, **pairs.sources, **better.sources}
     none = HostCorrection()
     providers = sorted(
         (provider_entry(row, better.providers.get(row.id, none)) for row in hosts.providers),
         key=lambda row: row.id,
     )
     models = sorted(
-        (model_entry(row, sources, better.flags_of(row.provider, row.id)) for row in pairs.models),
+        (
+            model_entry(better.noted(row), sources, better.flags_of(row.provider, row.id))
+            for row in pairs.models
+        ),
         key=lambda row: row.full_id,
     )
     return {

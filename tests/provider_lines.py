@@ -154,6 +154,7 @@ PROVIDERS: tuple[tuple[str, ...], ...] = (
     ("quota.learned", "part 3, build", "Header, error body, count, documentation: the first that knows wins, with confidence and expiry."),
     ("quota.refused", "part 3, build", "A refusal closes the pool until its reset, or for longer each time where nobody says when."),
     ("quota.price", "part 3, build", "What a quota costs to use rises with scarcity and falls as the reset nears."),
+    ("quota.bid-price", "part 3, must show 4", "What the quota of a call is worth to later ones is a term of its score: by scarcity, size, abilities and what a paid answer would close."),
     ("quota.headers", "part 3, build", "The rate-limit headers of each vendor are read, names, windows and resets."),
     ("quota.error-bodies", "part 3, build", "What refusals say of limits is read in each vendor's shape or words."),
     ("quota.never-raises", "part 3, build", "No header and no body can break the reading of limits."),
@@ -172,5 +173,39 @@ PROVIDERS: tuple[tuple[str, ...], ...] = (
     ("catalog.old-terms", "own", "Free terms older than 60 days show as unverified, by today's date."),
     ("models.live-test", "part 3, build", "`models test --live` asks each model with each key within the budget and keeps date and outcome, never the key."),
     ("transport.get", "own", "Model lists travel over the same kept connections, deadlines and bounds as calls."),
+    # --- the server's own HTTP
+    ("server.http1", "part 3, must show 7", "Our own HTTP/1.1 server: kept and pipelined requests in order, chunks, HEAD, HTTP/1.0, 100-continue, every form of target."),
+    ("server.http1-abuse", "own", "Smuggled, malformed, unbounded and oversize requests are refused in their turn; nothing behind them is read."),
+    ("server.http1-splits", "own", "However its bytes are cut into pieces, a handler sees the same request."),
+    ("server.http1-broken-stream", "part 3, build", "An answer that breaks off never looks complete, in HTTP/1.0 neither."),
+    ("server.http1-time", "own", "Silent, dripping, stuck and surplus connections are ended; an answer may take as long as it wants."),
+    ("server.http1-pages", "own", "Every page is served on the same port: streamed, bounded, by the same rules of origin, errors in the dialect."),
+    ("server.backpressure", "part 3, build", "No more of a stream is made than its caller takes."),
+    # --- dialects, second look
+    ("wire.half-characters", "own", "A character that an upstream cuts in two, in any dialect, reaches the caller whole; no answer fails for half a character."),
+    ("wire.signature-maker", "part 3, build", "Signed reasoning goes back to the vendor that signed it and to no other of the same dialect; what is left out is recorded."),
+    # --- the command line, as a newcomer meets it
+    ("cli.narrow", "own", "On a terminal a table's last cell goes on below itself where it does not fit; into a pipe every row is one line."),
+    ("docs.commands", "own", "Every command line that README.md and docs/ show is one that the parser takes."),
+    ("simulator.structured", "part 3, build", "A simulated model that is given a JSON schema, in any vendor's words, answers with what fits it, or breaks it as told to."),
+    # --- what a request costs besides its call
+    ("security.short-cuts", "own", "Quick looks at a text spare the slow ones and change nothing that is found."),
+    ("trace.ids", "own", "Request ids are unique across threads and forks, rise with time, and cannot be guessed."),
+    # --- limits that nobody speaks of, conversations, closings
+    ("quota.unsaid", "part 3, must show 5", "A limit that is neither published nor named in refusals is learned from few of them, tried again after an hour, and met without refusals from then on."),
+    ("quota.own-hosts", "part 3, build", "What the settings say that a host allows holds for all its models together, a host of the user's own included."),
+    ("engine.outgrown", "part 3, must show 5", "A conversation with tools prefers models whose tokens a minute hold its next turns, too."),
+    ("engine.cut-answers-count", "part 3, build", "An answer that was cut before its usage came counts its prompt and what was read of it, never 0."),
+    ("money.closing-aside", "part 3, build", "A closing holds for the next call at once, is written without keeping others waiting, and survives the end of the process."),
+    ("cli.cooling", "own", "`ymera providers` shows what a running server does not ask for a while, and nothing of servers that are gone."),
+    ("sessions.bench-can-fail", "own", "The coding sessions find refusals, needless switches and invalid histories where the code is broken on purpose."),
+    ("simulator.own-tests", "part 3, build", "Users test their own applications with it: the documented file for pytest runs as it stands."),
+    ("routing.lasting-refusals", "own", "A refusal that no waiting mends (nothing free, nothing private, nothing set up) is a 4xx of its own in every dialect, without retry-after; the exit code stays 5."),
+    ("server.lasting-refusals", "own", "The official SDKs do not ask again after such a refusal, and show the way out."),
+    ("routing.shapes", "own", "The quick look at a model lets in what the filters let in; a plan to carry out has the candidates of the one that explains."),
+    ("core.per-loop", "own", "What belongs to an event loop is found again, is shared with no other loop, and goes with it."),
+    ("wire.redaction-wins", "own", "What a guard took out of a request is nowhere in the body that leaves, nor in fields that nobody read; bounds that were lowered stay lowered."),
+    # --- hedging
+    ("engine.hedging", "part 3, build", "Off unless set; then a call that is silent for that long gets company, the first to answer wins and the other is cancelled, counted and recorded; no money, no waiting for a slot, no embedded model."),
 )
 # fmt: on

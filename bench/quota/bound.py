@@ -54,9 +54,12 @@ def bound(
         flow.edge(source, start, count)
         requests.setdefault(minute, []).append((kind, start))
     sizes = sorted(tokens for _, _, tokens in asked)
-    for (kinds, first, last), amount in _allowances(world, sizes, can, until_s, spent).items():
+    small = flow.node()  # what counts tokens: no small request fits into two of them
+    flow.edge(small, sink, _fitting(_day_tokens(world), sizes))
+    for span, amount in _allowances(world, sizes, can, until_s, spent).items():
+        kinds, first, last, by_tokens = span
         node = flow.node()
-        flow.edge(node, sink, amount)
+        flow.edge(node, small if by_tokens else sink, amount)
         for minute in range(first, last):
             for kind, start in requests.get(minute, ()):
                 if kind in kinds:
@@ -76,9 +79,12 @@ def _allowances(
     can: Mapping[str, frozenset[int]],
     until_s: Mapping[str, float],
     spent: Spent,
-) -> Counter[tuple[frozenset[int], int, int]]:
-    """Return what may be served by kinds and minutes: pools that are alike are added up."""
-    found: Counter[tuple[frozenset[int], int, int]] = Counter()
+) -> Counter[tuple[frozenset[int], int, int, bool]]:
+    """Return what may be served by kinds and minutes, and whether tokens of a day bound it.
+
+    Pools that are alike are added up.
+    """
+    found: Counter[tuple[frozenset[int], int, int, bool]] = Counter()
     for group in _groups(world):
         models = [m for m in world.models if _home(world, m.id) in group]
         kinds: frozenset[int] = frozenset().union(*(can[m.id] for m in models))
@@ -87,7 +93,8 @@ def _allowances(
         for (start, end), amount in _spans(world, group, sizes).items():
             if start < min(end, last) and kinds:
                 lost = sum(n for (pool, at), n in taken.items() if start <= at < end)
-                found[kinds, start, min(end, last)] += max(amount - lost, 0)
+                by_tokens = any(_by_tokens(world.limits[pool], amount, sizes) for pool in group)
+                found[kinds, start, min(end, last), by_tokens] += max(amount - lost, 0)
     return found
 
 
@@ -157,6 +164,19 @@ def _of_limit(limit: TrueLimit, sizes: Sequence[int]) -> dict[tuple[int, int], i
     if limit.window is QuotaWindow.SECOND:
         amount *= 60
     return {(start, start + step): amount for start in range(0, _MINUTES, step)}
+
+
+def _day_tokens(world: World) -> int:
+    """Return the tokens that pools which count them by the day allow together."""
+    return sum(each.amount for limits in world.limits.values() for each in limits if _daily(each))
+
+
+def _by_tokens(limits: Sequence[TrueLimit], amount: int, sizes: Sequence[int]) -> bool:
+    return any(_daily(each) and _fitting(each.amount, sizes) == amount for each in limits)
+
+
+def _daily(limit: TrueLimit) -> bool:
+    return limit.metric is QuotaMetric.TOKENS and limit.window in _LONG
 
 
 def _fitting(tokens: int, sizes: Sequence[int]) -> int:

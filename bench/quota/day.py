@@ -30,11 +30,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
+from importlib.resources import files
 
 from bench.quota.bound import bound, capacity_of
 from bench.quota.vendor import Answer, Vendor
 from bench.quota.world import START, Assumption, World, free_hosted
 from ymera.app.quotas import zone
+from ymera.catalog.catalog import Catalog
 from ymera.catalog.load import load
 from ymera.catalog.pools import Pools
 from ymera.core.model import Model
@@ -42,11 +45,13 @@ from ymera.core.quota import Need, PoolKey
 from ymera.core.route import Exclusion, RoutePolicy
 from ymera.core.task import Needs, TaskComplexity, TaskProfile, TaskType
 from ymera.engine.lease import Lease
+from ymera.engine.router import Router
 from ymera.engine.standing import Standing
 from ymera.engine.trace import Clock
+from ymera.routing.classify import TaskClassifier
 from ymera.routing.filters import exclusion_of
 from ymera.routing.health import HealthTable
-from ymera.routing.plan import Snapshot, plan
+from ymera.routing.plan import Snapshot
 from ymera.routing.quota import QuotaBook
 
 __all__ = ["Report", "main", "run"]
@@ -56,7 +61,6 @@ SHARES = (0.70, 0.25, 0.05)
 LARGE = frozenset({"nvidia", "ovhcloud", "pollinations", "kilo", "cloudflare"})
 _DEMAND = 0.7
 _MAX_ATTEMPTS = 6
-_PRICE_EVERY_S = 5.0
 _SPREAD = 0.25
 """How far real tokens are from their estimate (standard deviation of the logarithm)."""
 
@@ -154,7 +158,7 @@ class _Request:
 class Day:
     """One day of one world."""
 
-    def __init__(self, world: World, pools: Pools, seed: int) -> None:
+    def __init__(self, world: World, pools: Pools, seed: int, catalog: Catalog) -> None:
         self.world = world
         self.at_s = 0.0
         self.closures = ClosedHere()
@@ -167,11 +171,19 @@ class Day:
             quotas=self.quotas,
         )
         self.vendor = Vendor(world, random.Random(f"vendor {seed}"))
-        self.snapshot = Snapshot(models=world.models)
+        snapshot = Snapshot(models=world.models)
+        self.router = Router(
+            catalog=catalog,
+            snapshot=lambda: snapshot,
+            classifier=classifier(),
+            default_complexity=TaskComplexity.SIMPLE,
+            prefer_free=True,
+            max_cost_usd=Decimal(0),
+            max_retries=_MAX_ATTEMPTS - 1,
+            standing=self.standing,
+        )
         self.numbers = itertools.count()
         self.events: list[_Event] = []
-        self.prices: dict[str, float] = {}
-        self.priced_at = -math.inf
         self.known: dict[str, float] = {}
 
     def now(self) -> datetime:
@@ -194,14 +206,7 @@ class Day:
 
     def _try(self, request: _Request, report: Report) -> None:
         """Ask the best candidate; whoever fails is followed by the next one when it has failed."""
-        found = plan(
-            request.profile,
-            self.snapshot,
-            POLICY,
-            explain=False,
-            advantages=self._advantages(),
-            admit=self.standing.admission(),
-        )
+        found = self.router.decide(request.profile, POLICY, explain=False)
         candidates = (c.model for c in found.candidates if c.model.id not in request.tried)
         model = next(
             (
@@ -253,16 +258,11 @@ class Day:
         report.refused[answer.why] += 1
         self._try(request, report)
 
-    def _advantages(self) -> dict[str, float]:
-        """Return what prices speak against models, afresh every few seconds."""
-        if self.at_s - self.priced_at >= _PRICE_EVERY_S:
-            self.priced_at, now, book = self.at_s, self.now(), self.quotas.book
-            of_pool = {pool: book.price(pool, now) for pool in self.world.limits}
-            self.prices = {
-                model.id: 0.5 - max(of_pool[pool] for pool in self.world.pools_of[model.id])
-                for model in self.world.models
-            }
-        return self.prices
+
+def classifier() -> TaskClassifier:
+    """Return the product's own; not asked here, since a request's profile is drawn."""
+    weights = files("ymera.routing").joinpath("data", "task_model.bin").read_bytes()
+    return TaskClassifier.from_bytes(weights)
 
 
 def _need(profile: TaskProfile) -> Need:
@@ -287,7 +287,7 @@ def run(seed: int, *, scarce: bool = False) -> Report:
         asked=len(arrivals),
         assumptions=world.assumptions,
     )
-    day = Day(world, pools, seed)
+    day = Day(world, pools, seed, catalog)
     day.run(arrivals, report)
     report.closed = day.known
     asked = [(int(at // 60), r.kind, sum(r.tokens)) for at, r in arrivals]

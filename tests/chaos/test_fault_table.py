@@ -36,6 +36,8 @@ FIRST_IS_RIGHT = {
     Fault.WRONG_USAGE,
     Fault.DUPLICATE_FINISH,
     Fault.BAD_ARGUMENTS,  # no tool is offered, so there are no arguments to spoil
+    Fault.BROKEN_JSON,  # nor is JSON asked for
+    Fault.WRONG_JSON,
     Fault.COSTS,
 }
 """An answer that is whole all the same."""

@@ -36,6 +36,7 @@ from ymera.server.asgi import Server
 from ymera.testing.scripted import ScriptedProvider
 from ymera.wire.anthropic import UPSTREAM
 from ymera.wire.openai_chat import UPSTREAM as OPENAI_UPSTREAM
+from ymera.wire.signatures import read_signature
 from ymera.wire.sse import SSEParser
 
 pytestmark = pytest.mark.proves("server.claude-code-shapes")
@@ -242,7 +243,8 @@ async def test_a_session_of_three_turns_edits_a_file(claude_code: Open) -> None:
     kinds = [block["type"] for block in looked["content"]]
     assert kinds == ["thinking", "text", "tool_use", "tool_use"]
     thought, _, first, second = looked["content"]
-    assert (thought["thinking"], thought["signature"]) == ("The file has to be read.", "c2lnbmVk")
+    assert thought["thinking"] == "The file has to be read."
+    assert read_signature(thought["signature"]) == ("c2lnbmVk", "stage")
     assert first["input"] == {"file_path": "/repo/a.py"}
     turns += [
         looked,
@@ -263,7 +265,8 @@ async def test_a_session_of_three_turns_edits_a_file(claude_code: Open) -> None:
 
     edited = await session.turn(2, turns, "claude_code_2_edit")
     hidden, change = edited["content"]
-    assert hidden == {"type": "redacted_thinking", "data": "aGlkZGVu"}
+    assert hidden["type"] == "redacted_thinking"
+    assert read_signature(hidden["data"]) == ("aGlkZGVu", "stage")
     assert change["input"]["new_string"] == "2"
     done = {"type": "tool_result", "tool_use_id": change["id"], "content": "The file was updated."}
     turns += [edited, {"role": "user", "content": [done]}]
@@ -336,7 +339,10 @@ async def test_reasoning_comes_back_to_its_vendor_alone(claude_code: Open) -> No
     ]
     assert kept == [
         ReasoningPart(
-            text="The file has to be read.", signature="c2lnbmVk", dialect=Dialect.ANTHROPIC
+            text="The file has to be read.",
+            signature="c2lnbmVk",
+            dialect=Dialect.ANTHROPIC,
+            signer="stage",
         )
     ]
     elsewhere = OPENAI_UPSTREAM.encode_request(asked, "other", frozenset())

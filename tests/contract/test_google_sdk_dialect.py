@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-import uvicorn
 from google import genai
 from google.genai import errors, types
 from starlette.applications import Starlette
@@ -17,12 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.support.raw_site import RawSite, calling
 from ymera.core.answer import ChatAnswer, FinishReason
 from ymera.core.chat import ChatRequest, ImagePart, ReasoningPart, Role, ToolCall
 from ymera.core.errors import InvalidRequest, ProviderError, ProviderErrorKind, YmeraError
 from ymera.core.model import Dialect
 from ymera.core.usage import Usage
-from ymera.server.run import bind
+from ymera.server.bridge import serve_page
+from ymera.server.exchange import Exchange
 from ymera.testing.scripted import events_of
 from ymera.wire.codec import AnswerHead
 from ymera.wire.gemini import CALLER, ListedModel, decode_request_for, encode_model, encode_models
@@ -105,12 +105,6 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-class _WithoutSignals(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def served(vendor: Vendor) -> AsyncIterator[None]:
     app = Starlette(
@@ -120,15 +114,13 @@ async def served(vendor: Vendor) -> AsyncIterator[None]:
             Route("/v1beta/models/{call}", vendor.generate, methods=["POST"]),
         ]
     )
-    listener = bind("127.0.0.1", 0)
-    vendor.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = _WithoutSignals(uvicorn.Config(app, lifespan="off", log_config=None, ws="none"))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
+
+    async def serve(exchange: Exchange) -> None:
+        await serve_page(app, exchange)
+
+    async with calling(RawSite(behave=serve, limit=10_000_000)) as door:
+        vendor.url = f"http://127.0.0.1:{door.port}"
         yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 @pytest.fixture

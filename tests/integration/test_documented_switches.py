@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -216,14 +216,14 @@ class Watching(ScriptedProvider):
 
     async def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Wait until the test lets all calls go on."""
         self.deadlines.append(deadlines)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         await self.proceed.wait()
-        async for event in super().stream(request, model, deadlines):
-            yield event
+        async for batch in super().stream(request, model, deadlines):
+            yield batch
         self.under_way -= 1
 
 

@@ -69,7 +69,7 @@ class Local:
     async def events(self, prompt: str, **fields: Any) -> list[ChatEvent]:
         async with asyncio.timeout(WAIT_S):
             stream = self.provider.stream(self.request(prompt, **fields), self.model, Deadlines())
-            return [event async for event in stream]
+            return [event async for batch in stream for event in batch]
 
     async def ask(self, prompt: str, **fields: Any) -> ChatAnswer:
         answer = AnswerBuilder()
@@ -165,7 +165,7 @@ async def test_two_requests_are_answered_at_the_same_time(local: Local) -> None:
     async def read(name: str) -> None:
         wish = Sampling(max_tokens=24)
         request = local.request(f"{PROMPT} {name}", sampling=wish, stream=True)
-        async for _event in local.provider.stream(request, local.model, Deadlines()):
+        async for _ in local.provider.stream(request, local.model, Deadlines()):
             order.append(name)  # noqa: PERF401 - who comes when is the point
 
     async with asyncio.timeout(WAIT_S):

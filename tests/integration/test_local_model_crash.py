@@ -74,7 +74,8 @@ def request_to(model: Model, prompt: str, max_tokens: int) -> ChatRequest:
 async def answer_of(provider: LocalProvider, model: Model) -> str:
     async with asyncio.timeout(WAIT_S):
         stream = provider.stream(request_to(model, "hi", 4), model, Deadlines())
-        return "".join([event.text async for event in stream if isinstance(event, TextDelta)])
+        events = [event async for batch in stream for event in batch]
+        return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 @pytest.mark.proves("local.crash-isolated")
@@ -94,7 +95,7 @@ async def test_a_child_killed_mid_answer_ends_that_answer_and_the_next_one_works
     async def kill_at_the_first_word() -> None:
         request = request_to(model, "Count from 1 to 10000.", 400)
         async with asyncio.timeout(WAIT_S):
-            async for _event in provider.stream(request, model, Deadlines()):
+            async for _ in provider.stream(request, model, Deadlines()):
                 os.kill(children[0].pid, signal.SIGKILL)
 
     try:

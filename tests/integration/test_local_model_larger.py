@@ -36,10 +36,11 @@ async def test_the_larger_model_knows_what_the_small_one_does_not(models_dir: Pa
     request = ChatRequest(model=model.id, messages=(turn,))
     try:
         async with asyncio.timeout(120):
-            events = provider.stream(request, model, Deadlines())
-            text = "".join([event.text async for event in events if isinstance(event, TextDelta)])
+            stream = provider.stream(request, model, Deadlines())
+            events = [event async for batch in stream for event in batch]
     finally:
         await provider.close()
         await transport.close()
 
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert "Paris" in text

@@ -4,6 +4,9 @@ import pytest
 
 from bench.sessions.report import TURNS
 from bench.sessions.run import run
+from ymera.routing import plan
+from ymera.routing.quota import QuotaBook
+from ymera.wire.tool_ids import ToolIds
 
 _FEW = 24
 _MANY = 200
@@ -51,3 +54,34 @@ def test_sessions_that_outlast_their_pools_go_on_elsewhere_with_a_valid_history(
 def test_two_hundred_sessions_keep_every_promise(seed: int, *, wrong: bool) -> None:
     report = run(seed, sessions=_MANY, wrong=wrong)
     assert report.holds, (report.avoidable, report.most_needless, report.seen.invalid)
+
+
+@pytest.mark.full
+@pytest.mark.proves("sessions.bench-can-fail")
+def test_a_book_of_quotas_that_never_says_no_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QuotaBook, "check", lambda *_: None)
+    report = run(1, sessions=100, scarce=True)
+    assert report.avoidable_per_1000 > 5
+    assert not report.holds
+
+
+@pytest.mark.full
+@pytest.mark.proves("sessions.bench-can-fail")
+def test_conversations_that_leave_their_model_are_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan, "staying_bonus", lambda _: -1.0)
+    report = run(1, sessions=_FEW)
+    assert report.most_needless > 1
+    assert not report.holds
+
+
+@pytest.mark.full
+@pytest.mark.proves("sessions.bench-can-fail")
+def test_ids_of_tool_calls_that_are_left_as_they_are_are_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ToolIds, "__call__", lambda _, id: id)
+    report = run(1, sessions=2 * _FEW, wander=True)
+    assert report.seen.invalid
+    assert not report.holds

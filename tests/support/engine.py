@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ymera.core.access import LOCAL_OWNER, Principal
-from ymera.core.answer import ChatEvent
 from ymera.core.chat import (
     ChatRequest,
     Message,
@@ -28,8 +26,10 @@ from ymera.engine.coalesce import Coalescer
 from ymera.engine.conversations import Conversations
 from ymera.engine.gate import CallGate
 from ymera.engine.gateway import Gateway
+from ymera.engine.hedging import Hedge, HedgedAttempts
 from ymera.engine.standing import Standing
 from ymera.engine.trace import Clock
+from ymera.engine.upstream_call import UpstreamEvents
 from ymera.security.guards.size import SizeGuard
 from ymera.security.rate_limit import HourlyRateLimiter
 from ymera.testing.scripted import ScriptedProvider
@@ -114,6 +114,7 @@ class Stage:
     standing: Standing | None = None
     retry: Retry | None = None
     coalescer: Coalescer | None = None
+    hedge: Hedge | None = None
     keys_used: list[str | None] = field(default_factory=list)
     """The key of each upstream call."""
 
@@ -123,12 +124,7 @@ class Stage:
             limiter=HourlyRateLimiter(self.rate_limit, now=self.time.clock().now),
             guards=[SizeGuard(self.max_input_length)],
             router=self._route,
-            attempts=Attempts(
-                call=self._call,
-                gate=CallGate(self.max_concurrent, max_waiting=self.max_waiting),
-                standing=self.standing,
-                retry=self.retry,
-            ),
+            attempts=self._attempts(),
             sinks=[self.records],
             clock=self.time.clock(),
             cache=self.cache,
@@ -151,11 +147,18 @@ class Stage:
             exclusions=self.exclusions,
         )
 
-    def _call(
-        self, request: ChatRequest, model: Model, key_id: str | None
-    ) -> AbstractAsyncContextManager[AsyncIterator[ChatEvent]]:
+    def _attempts(self) -> Attempts:
+        gate = CallGate(self.max_concurrent, max_waiting=self.max_waiting)
+        standing, retry, hedge = self.standing, self.retry, self.hedge
+        if hedge is None:
+            return Attempts(call=self._call, gate=gate, standing=standing, retry=retry)
+        return HedgedAttempts(
+            call=self._call, gate=gate, hedge=hedge, standing=standing, retry=retry
+        )
+
+    def _call(self, request: ChatRequest, model: Model, key_id: str | None) -> UpstreamEvents:
         self.keys_used.append(key_id)
-        return aclosing(self.providers[model.provider].stream(request, model, Deadlines()))
+        return self.providers[model.provider].stream(request, model, Deadlines())
 
     def _route(
         self, request: ChatRequest, *, explain: bool, stays_with: str | None = None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-
-import uvicorn
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from ymera.app import App
 from ymera.core.ports import ChatProvider
-from ymera.server.asgi import Server
+from ymera.server.connections import listening
 from ymera.server.run import bind
+from ymera.server.site import AppSite
 
 __all__ = ["live_server"]
 
@@ -23,22 +21,5 @@ async def live_server(providers: Mapping[str, ChatProvider]) -> AsyncIterator[st
     The environment says which of them exist: see `tests.support.server.SCRIPTED`.
     """
     listener = bind("127.0.0.1", 0)
-    app = App.create(providers=providers)
-    config = uvicorn.Config(Server(app), lifespan="off", log_config=None, ws="none")
-    server = _WithoutSignals(config)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield url  # it listens already: whoever connects early waits
-    finally:
-        server.should_exit = True
-        await task
-        await app.close()
-
-
-class _WithoutSignals(uvicorn.Server):
-    """Leaves the signals of the test's process alone."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    async with App.create(providers=providers) as app, listening(AppSite(app), listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -103,6 +103,10 @@ def test_an_npm_lock_with_addresses_or_without_hashes_fails() -> None:
 @pytest.mark.proves("repo.locks")
 def test_the_dev_lock_pins_what_the_run_time_lock_pins() -> None:
     assert list(check_locks.check_superset(LOCK, LOCK + f"ruff==1.0 \\\n{HASH}\n")) == []
+    elsewhere = LOCK.replace(" \\\n", " ; sys_platform != 'emscripten' \\\n", 1)
+    assert elsewhere != LOCK
+    assert list(check_locks.check_superset(elsewhere, LOCK)) == []
+    assert len(list(check_locks.check_superset(LOCK, elsewhere))) == 1
     (problem,) = check_locks.check_superset(LOCK, LOCK.replace("8.2.1", "8.2.2"))
     assert "click==8.2.1" in problem
 

@@ -14,7 +14,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ymera.app.availability import pulled_models, unavailable_models, within_slots
-from ymera.app.catalogue import Catalogue
+from ymera.app.catalog_files import CatalogFiles
 from ymera.app.front_door import FrontDoor, parameters_of, task_of
 from ymera.app.observing import Observing
 from ymera.app.pipeline import Pipeline
@@ -67,7 +67,7 @@ class App:
         settings: in force now; `reload` replaces them.
         environ: as given.
         catalog: bundled models, what lies over them, and the user's own.
-        catalogue: where that comes from.
+        catalog_files: where that comes from.
         gateway: the request pipeline of these settings.
         embedder: takes requests for vectors.
         front_door: where requests enter: agents' names go to runs, others to the gateway.
@@ -96,7 +96,7 @@ class App:
         loaded = self._watcher.loaded
         self.paths: DataPaths = locate_data_dir(loaded.settings.data_dir, environ=environ)
         ensure_writable(self.paths.root)
-        self.catalogue = Catalogue.of(loaded, self.paths, now=clock.now)
+        self.catalog_files = CatalogFiles.of(loaded, self.paths, now=clock.now)
         self.records = SqlRecordStore(self.paths.records)
         self.observing = Observing(
             paths=self.paths, records=self.records, clock=clock, settings=lambda: self.settings
@@ -180,6 +180,8 @@ class App:
             parts.push_async_callback(self._sink.close)
             parts.push_async_callback(self.observing.close)
             parts.push_async_callback(self.quotas.close)
+            parts.push_async_callback(self.standings.closures.written)
+            parts.push_async_callback(self.standings.cooling.close)
             if self._upstreams is not None:
                 parts.push_async_callback(self._upstreams.close)
             for retiring in tuple(self._retiring):
@@ -239,7 +241,7 @@ class App:
         self.standings.refresh()
         loaded = self._watcher.poll()
         if loaded is None:
-            keys, catalog = self.securing.keys_changed(), self.catalogue.changed()
+            keys, catalog = self.securing.keys_changed(), self.catalog_files.changed()
             if keys or catalog:
                 self._configure(self.loaded)
                 self.audit.log("keys.reloaded" if keys else "catalog.reloaded")
@@ -298,7 +300,7 @@ class App:
     def _configure(self, loaded: Loaded) -> None:
         """Build everything that depends on settings; all or nothing."""
         settings = loaded.settings
-        catalog = self.catalogue.load(settings.providers)
+        catalog = self.catalog_files.load(settings.providers)
         self.loaded, self.catalog = loaded, catalog
         self.quotas.configure(catalog, settings.providers)
         self._keys = self.securing.credentials(catalog)

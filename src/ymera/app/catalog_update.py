@@ -73,7 +73,7 @@ async def fetch_update(app: App, providers: Iterable[Provider]) -> Update:
     Raises:
         CatalogError: the fetched layer is broken.
     """
-    fetched = app.catalogue.fetched()
+    fetched = app.catalog_files.fetched()
     lists = await fetch_lists(providers, app.credentials, app.catalog.provider_entries)
     return Update(lists=lists, diffs=_diffs(app, lists, fetched))
 
@@ -90,9 +90,9 @@ def apply_update(app: App, update: Update, accepted: Collection[str] = ()) -> Up
         CatalogError: the fetched layer is broken.
         MachineError: it cannot be written; the older one stays.
     """
-    today = app.catalogue.now().date().isoformat()
-    with app.catalogue.updating() as write:
-        fetched = app.catalogue.fetched()  # another process may have written since
+    today = app.catalog_files.now().date().isoformat()
+    with app.catalog_files.updating() as write:
+        fetched = app.catalog_files.fetched()  # another process may have written since
         diffs = _diffs(app, update.lists, fetched)
         sources = {each.provider: each.source for each in update.lists}
         for diff in diffs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -211,7 +212,7 @@ async def try_key(
         model=model.id, messages=(question,), sampling=Sampling(max_tokens=1), stream=True
     )
     try:
-        async with upstreams.call(request, model) as events:
+        async with aclosing(upstreams.call(request, model)) as events:
             async for _ in events:
                 break
     except ProviderError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -129,9 +129,11 @@ class FrontDoor:
             of_many=True,
         )
         events = self._events(spec, trace)
-        resources = AsyncExitStack()
-        resources.push_async_callback(events.aclose)  # a caller who leaves ends the run
-        commitment = Commitment(head=(), rest=events, resources=resources)
+
+        async def end(_error: BaseException | None) -> None:
+            await events.aclose()  # a caller who leaves ends the run
+
+        commitment = Commitment(head=(), rest=events, end=end)
         return Reply(trace, commitment, _recorded_call_by_call)
 
     def route(self, request: ChatRequest) -> RoutePlan:
@@ -148,12 +150,14 @@ class FrontDoor:
             )
         return self._gateway().route(request)
 
-    async def _events(self, spec: RunSpec, trace: RequestTrace) -> AsyncGenerator[ChatEvent, None]:
+    async def _events(
+        self, spec: RunSpec, trace: RequestTrace
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         runs = self._runs()
         await runs.submit(spec)
         try:
             async for step in _steps(runs, spec.id):
-                yield step
+                yield (step,)
             result = await runs.get(spec.id)
         except BaseException:
             await runs.cancel(spec.id)  # nobody waits for it any more
@@ -164,10 +168,10 @@ class FrontDoor:
                 hint=f"`ymera runs show {spec.id}` tells; `ymera runs resume` carries it on.",
             )
         trace.spent_usd = result.cost
-        yield TextDelta(result.result)
+        yield (TextDelta(result.result),)
         if (usage := _usage_of(result)) is not None:
-            yield UsageReport(usage)
-        yield Finish(FinishReason.STOP)
+            yield (UsageReport(usage),)
+        yield (Finish(FinishReason.STOP),)
 
 
 def task_of(request: ChatRequest) -> str:

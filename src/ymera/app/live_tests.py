@@ -114,7 +114,7 @@ async def live_tests(app: App, trials: Iterable[Trial]) -> tuple[Outcome, ...]:
     wanted = list(trials)
     async with _asking(app) as ask:
         outcomes = await asyncio.gather(*(ask(trial) for trial in wanted))
-    at = app.catalogue.now()
+    at = app.catalog_files.now()
     kept: dict[str, dict[str, Answered]] = {}
     for each in outcomes:
         if each.verdict != "untested":
@@ -122,7 +122,7 @@ async def live_tests(app: App, trials: Iterable[Trial]) -> tuple[Outcome, ...]:
                 ok=each.verdict == "answers", at=at, detail=each.detail, gone=each.gone
             )
     if kept:
-        app.catalogue.learn(kept)
+        app.catalog_files.learn(kept)
     return tuple(outcomes)
 
 
@@ -230,9 +230,8 @@ class _Tester:
         attempts = Attempts(call=self._upstreams.call, gate=self._gate, standing=standing)
         try:
             commitment = await attempts.commit(request, _plan(model, trial), trace)
-            async with commitment.resources:
-                async for event in commitment.events():
-                    trace.passed(event)
+            for event in commitment.head:
+                trace.passed(event)
         except YmeraError as error:
             return _failed(trial, error)
         return _answered(trial, trace, free=model.free.may_auto_route)

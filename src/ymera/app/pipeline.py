@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,7 +103,7 @@ class Pipeline:
             limiter=self._securing.limiter(settings),
             guards=self._securing.input_guards(settings),
             router=self._router(settings, catalog),
-            attempts=Attempts(call=upstreams.call, gate=gate, standing=standing, retry=retry),
+            attempts=self._attempts(settings, upstreams, gate),
             sinks=sinks,
             clock=self._clock,
             output_guard=self._securing.output_guard(settings),
@@ -113,6 +114,18 @@ class Pipeline:
             store_text=settings.monitoring.store_prompts,
         )
         return Entrances(gateway=gateway, embedder=embedder)
+
+    def _attempts(self, settings: Settings, upstreams: Upstreams, gate: CallGate) -> Attempts:
+        standing, retry = self._standings.standing, self._standings.retry
+        after_s = settings.performance.hedge_after_seconds
+        if after_s is None:
+            return Attempts(call=upstreams.call, gate=gate, standing=standing, retry=retry)
+        from ymera.engine.hedging import Hedge, HedgedAttempts
+
+        hedge = Hedge(after_s=float(after_s), pause=asyncio.sleep)
+        return HedgedAttempts(
+            call=upstreams.call, gate=gate, hedge=hedge, standing=standing, retry=retry
+        )
 
     def _router(self, settings: Settings, catalog: Catalog) -> Router:
         return Router(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ymera.core.errors import YmeraError
-from ymera.core.model import Provider, ProviderKind
+from ymera.core.model import Dialect, Provider, ProviderKind
 from ymera.core.ports import Deadlines
 from ymera.providers.transport import HttpTransport
 
@@ -52,7 +52,16 @@ class _Models(msgspec.Struct):
     data: list[_Model] | None = None
 
 
+class _Tag(msgspec.Struct):
+    name: str
+
+
+class _Tags(msgspec.Struct):
+    models: list[_Tag] | None = None
+
+
 _models = msgspec.json.Decoder(_Models)
+_tags = msgspec.json.Decoder(_Tags)
 
 
 async def find_local_servers(
@@ -91,16 +100,19 @@ async def _probe(
         connect_s=within_s, first_byte_s=within_s, idle_s=within_s, total_s=within_s
     )
     try:
-        answer = await transport.get(
-            f"{base_url}/models", {"accept": "application/json"}, deadlines
-        )
+        native = provider.dialects == (Dialect.OLLAMA,)  # at an address of the user's
+        path = "/api/tags" if native else "/models"
+        answer = await transport.get(f"{base_url}{path}", {"accept": "application/json"}, deadlines)
         try:
             body = await answer.read(_MAX_BYTES)
         finally:
             await answer.close()
         if answer.status != _OK:
             return None
-        listed = _models.decode(body).data or []
+        if native:
+            listed = [_Model(tag.name) for tag in _tags.decode(body).models or []]
+        else:
+            listed = _models.decode(body).data or []
     except (YmeraError, ValueError):  # msgspec's errors are ValueErrors
         return None
     if any(model.owned_by == _OURS for model in listed):

@@ -12,6 +12,7 @@ from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache
 
 from ymera.catalog.catalog import Catalog
+from ymera.catalog.entries import PoolLimits
 from ymera.catalog.load import load as load_catalog
 from ymera.catalog.pools import Pools
 from ymera.config.hosts import ProviderSettings
@@ -89,7 +90,9 @@ class Quotas:
         """Use these models and settings from now on; uses stay."""
         self._catalog = catalog
         apart = [id for id, own in hosts.items() if not own.keys_share_quota]
-        self._pools = Pools(catalog, entries=load_catalog().provider_entries, apart=apart)
+        own = {id: limits for id, host in hosts.items() if (limits := _own_limits(host))}
+        rows = load_catalog().provider_entries
+        self._pools = Pools(catalog, entries=rows, apart=apart, own=own)
         self.book.redocument(self._pools.limits)
 
     def pools(self, model: Model, key_id: str | None) -> tuple[PoolKey, ...]:
@@ -179,6 +182,12 @@ class Quotas:
                 why = f"{error.message} {error.hint or ''}"
             _log.warning("Quotas could not be %s: %s", done, why)
         self._failing = True
+
+
+def _own_limits(host: ProviderSettings) -> PoolLimits | None:
+    """Return what the settings say that a host allows; None when nothing."""
+    limits = PoolLimits(rpm=host.rpm, rpd=host.rpd, tpm=host.tpm, tpd=host.tpd)
+    return None if limits == PoolLimits() else limits
 
 
 def _in_this_loop(delay_s: float, action: Callable[[], None]) -> None:

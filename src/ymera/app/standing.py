@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ymera.app.closures import ClosedProviders
+from ymera.app.cooling import CoolingFile
 from ymera.config.paths import DataPaths
 from ymera.engine.attempts import Retry
 from ymera.engine.standing import Quotas, Standing
@@ -32,6 +33,7 @@ class Standings:
 
     Attributes:
         closures: closed providers.
+        cooling: tells other processes which breakers are open.
         health: breakers.
         standing: both, and quotas, as the engine asks them.
         retry: how the last candidate is tried again.
@@ -48,6 +50,7 @@ class Standings:
     ) -> None:
         self.closures = ClosedProviders(paths.closed_providers, now=clock.now)
         self.health = HealthTable()
+        self.cooling = CoolingFile(paths.cooling, self.health, now=clock.now)
         self._audit = audit
         self.standing = Standing(
             clock=clock,
@@ -67,6 +70,7 @@ class Standings:
         """
         for provider in self.closures.refresh():
             self.health.forget(provider)
+        self.cooling.note()
 
     def forget_keys(self, changed: Iterable[tuple[str, str]]) -> None:
         """Try keys again that are others now.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ymera.core.ports import (
     ProviderFactory,
     Transport,
 )
+from ymera.engine.upstream_call import UpstreamEvents
 from ymera.providers.hosts import ProviderKey, connect_host, provider_keys
 from ymera.providers.local import LocalProvider
 from ymera.providers.local_settings import LocalSettings
@@ -62,27 +63,25 @@ class Upstreams:
         self._made: dict[tuple[str, str | None], ChatProvider] = {}
         self._key_ids: dict[str, tuple[str, ...]] = {}
         self._transport: Transport | None = None
+        limit_s = float(settings.performance.timeout_seconds)
+        self._deadlines = {stream: _deadlines(limit_s, stream=stream) for stream in (False, True)}
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._retired = False
 
-    @asynccontextmanager
-    async def call(
-        self, request: ChatRequest, model: Model, key_id: str | None = None
-    ) -> AsyncGenerator[AsyncIterator[ChatEvent], None]:
-        """Ask `model`; gives the events of its answer, and ends the call when left.
+    def call(self, request: ChatRequest, model: Model, key_id: str | None = None) -> UpstreamEvents:
+        """Ask `model`; return the events of its answer, to be closed whatever becomes of them.
 
         Args:
             request: what to ask.
             model: of whom.
             key_id: one of `key_ids`; None: the provider's first key, or none.
         """
-        deadlines = self.deadlines_for(model, stream=request.stream)
-        async with self._under_way():
-            events = self.provider_for(model, key_id).stream(request, model, deadlines)
-            async with aclosing(events):
-                yield events
+        deadlines = self._deadlines[request.stream]
+        events = self.provider_for(model, key_id).stream(request, model, deadlines)
+        self._begin()
+        return _Call(events, self)
 
     async def embed(
         self, request: EmbeddingRequest, model: Model, key_id: str | None = None
@@ -99,21 +98,30 @@ class Upstreams:
                 raise ProviderError(
                     f"{model.provider} makes no vectors.", kind=ProviderErrorKind.CAPABILITY
                 )
-            return await provider.embed(request, model, self.deadlines_for(model, stream=False))
+            return await provider.embed(request, model, self.deadlines(stream=False))
 
     @asynccontextmanager
     async def _under_way(self) -> AsyncGenerator[None, None]:
         """Count a call; one that began late, after `retire`, cleans up what it had made."""
-        self._calls += 1
-        self._idle.clear()
+        self._begin()
         try:
             yield
         finally:
-            self._calls -= 1
-            if not self._calls:
-                self._idle.set()
-                if self._retired:
-                    await self.close()
+            if self._end():
+                await self.close()
+
+    def _begin(self) -> None:
+        self._calls += 1
+        if self._calls == 1:
+            self._idle.clear()
+
+    def _end(self) -> bool:
+        """Count a call that has ended; return whether what was made is to be closed now."""
+        self._calls -= 1
+        if self._calls:
+            return False
+        self._idle.set()
+        return self._retired
 
     def serves_like(self, other: Upstreams) -> bool:
         """Return whether `other` would reach the same hosts and models in the same way."""
@@ -177,15 +185,9 @@ class Upstreams:
         hosted = provider is not None and provider_id not in self._given
         return provider_keys(provider, self._environ) if hosted and provider is not None else ()
 
-    def deadlines_for(self, model: Model, *, stream: bool) -> Deadlines:
+    def deadlines(self, *, stream: bool) -> Deadlines:
         """Return how long a call may take; a stream may go on while pieces keep coming."""
-        limit_s = float(self._settings.performance.timeout_seconds)
-        return Deadlines(
-            connect_s=min(_CONNECT_S, limit_s),
-            first_byte_s=limit_s,
-            idle_s=limit_s,
-            total_s=None if stream else limit_s,
-        )
+        return self._deadlines[stream]
 
     async def close(self) -> None:
         """Close what was made here."""
@@ -227,6 +229,37 @@ class Upstreams:
         if self._transport is None:
             self._transport = HttpTransport()
         return self._transport
+
+
+class _Call:
+    """The events of one call, counted as under way until they are closed."""
+
+    __slots__ = ("_events", "_upstreams")
+
+    def __init__(
+        self, events: AsyncGenerator[Sequence[ChatEvent], None], upstreams: Upstreams
+    ) -> None:
+        self._events = events
+        self._upstreams = upstreams
+
+    def __aiter__(self) -> AsyncIterator[Sequence[ChatEvent]]:
+        return self._events
+
+    async def aclose(self) -> None:
+        try:
+            await self._events.aclose()
+        finally:
+            if self._upstreams._end():
+                await self._upstreams.close()
+
+
+def _deadlines(limit_s: float, *, stream: bool) -> Deadlines:
+    return Deadlines(
+        connect_s=min(_CONNECT_S, limit_s),
+        first_byte_s=limit_s,
+        idle_s=limit_s,
+        total_s=None if stream else limit_s,
+    )
 
 
 def _double(provider: Provider) -> ChatProvider:

@@ -154,7 +154,9 @@ class Catalog:
             providers=hosts.values(),
             models=merged.values(),
             provider_entries={
-                k: row for k, row in self.provider_entries.items() if k not in changed
+                k: row
+                for k, row in self.provider_entries.items()
+                if k not in changed or _still_holds(self.providers[k], changed[k])
             },
             model_entries=entries,
             load_sources=lambda: self.sources,
@@ -193,6 +195,15 @@ class Catalog:
                 as_of=model.free.as_of,
             ),
         )
+
+
+def _still_holds(old: Provider, new: Provider) -> bool:
+    """Return whether what is known of a host is true of the changed one: same place and terms."""
+    places = {endpoint.base_url for endpoint in new.endpoints}
+    known = {endpoint.base_url for endpoint in old.endpoints}
+    same_place = places <= known if places else new.base_url == old.base_url
+    terms = (old.free_class, old.active) == (new.free_class, new.active)
+    return terms and same_place
 
 
 def _by_id(rows: Iterable[Row], noun: str) -> dict[str, Row]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from ymera.catalog.catalog import Catalog
 from ymera.catalog.entries import PoolLimits, ProviderEntry
@@ -26,6 +27,7 @@ _UNCOUNTED = frozenset({ProviderKind.EMBEDDED, ProviderKind.LOCAL, ProviderKind.
 """Providers whose only bound is the machine."""
 
 _CONFIDENCE = {"high": 0.8, "medium": 0.6, "low": 0.4}
+_TOLD_BY_USERS = 0.9
 _STALE = 0.75
 """Factor for what was last seen long ago."""
 
@@ -71,6 +73,8 @@ class Pools:
         catalog: models and providers, the user's own included.
         entries: provider rows by id, where the catalogue's own were laid over by settings.
         apart: ids of providers of which each key is an account of its own.
+        own: what the settings say that all models of a provider together are allowed, by id; its
+            numbers go before the row's, while a model's own hold besides.
     """
 
     def __init__(
@@ -79,11 +83,13 @@ class Pools:
         *,
         entries: Mapping[str, ProviderEntry] | None = None,
         apart: Collection[str] = (),
+        own: Mapping[str, PoolLimits] = MappingProxyType({}),
     ) -> None:
         self._catalog = catalog
         self._entries = {**(entries or {}), **catalog.provider_entries}
         self._models = {model.id: model for model in catalog.models}
         self._apart = frozenset(apart)
+        self._own = own
         self._found: dict[tuple[str, str | None], tuple[PoolKey, ...]] = {}
 
     def of(self, model: Model, key_id: str | None = None) -> tuple[PoolKey, ...]:
@@ -116,8 +122,8 @@ class Pools:
             return
         limits = self._row(provider)
         owner = self._owner(provider, limits.scope, key_id)
-        if not model.free.may_auto_route:  # under limits of paid use, which nobody listed
-            yield PoolKey(provider.id, owner, model.id)
+        if not model.free.may_auto_route:  # under limits of paid use, which only users can tell
+            yield PoolKey(provider.id, owner, None if provider.id in self._own else model.id)
             return
         shared, own = self._shared(provider), self._of_model(model, provider)
         if own or (limits.per_model and not shared):
@@ -143,10 +149,14 @@ class Pools:
         """Return what all models of a provider share."""
         row = self._row(provider)
         confidence = _CONFIDENCE.get(provider.free_confidence or "", 0.5)
+        if provider.id in self._own:
+            confidence = _TOLD_BY_USERS
         found = dict(_in_months(row))
         if not row.per_model:
             found |= _in_numbers(row)
             found |= _in_words(row)
+        if provider.id in self._own:
+            found |= _in_numbers(self._own[provider.id])
         return _limits(found, row.reset, confidence)
 
     def _of_model(self, model: Model, provider: Provider) -> tuple[Limit, ...]:

@@ -91,8 +91,7 @@ def truths_of(catalog: Catalog, name: str) -> Truths:
     is_listed, listed = _listed(catalog, model.id)
     outcomes = catalog.upkeep.answers.get(model.id, {})
     answers = tuple(
-        f"{'answered' if outcome.ok else 'did not answer'} with {key_id} on"
-        f" {outcome.at:%Y-%m-%d}: {outcome.detail}"
+        f"{'yes' if outcome.ok else 'no'}, with {key_id} on {outcome.at:%Y-%m-%d}: {outcome.detail}"
         for key_id, outcome in sorted(outcomes.items())
     )
     return Truths(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ymera.core.route import Candidate, RoutePlan
 from ymera.core.tool import ContextUse, ToolUse
+from ymera.routing.explain import in_words
 
 __all__ = ["plan_lines", "use_lines"]
 
@@ -30,9 +31,10 @@ def plan_lines(plan: RoutePlan, *, all_exclusions: bool = False) -> list[str]:
     if all_exclusions:
         lines += [f"-  {each.model_id}: {each.detail}" for each in plan.exclusions]
     else:
-        counts = Counter(each.reason.value for each in plan.exclusions)
+        counts = Counter(each.reason for each in plan.exclusions)
         if counts:
-            shown = ", ".join(f"{n} {why}" for why, n in counts.most_common(_SHOWN_EXCLUSIONS))
+            often = counts.most_common(_SHOWN_EXCLUSIONS)
+            shown = ", ".join(f"{n} {in_words(why)}" for why, n in often)
             lines.append(f"Left out: {shown}.")
     return lines
 
@@ -51,4 +53,6 @@ def use_lines(tools: Iterable[ToolUse], context: Iterable[ContextUse]) -> list[s
 
 
 def _terms(candidate: Candidate) -> str:
-    return " + ".join(f"{value:.3f} {name}" for name, value in candidate.terms.items())
+    """Return the sum a score is, such as `0.624 quality + 0.180 speed - 0.012 experience`."""
+    parts = [f"{'-' if v < 0 else '+'} {abs(v):.3f} {name}" for name, v in candidate.terms.items()]
+    return " ".join(parts).removeprefix("+ ")

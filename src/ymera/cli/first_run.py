@@ -25,7 +25,11 @@ __all__ = [
     "settings_for",
 ]
 
-_TRAINS = {True: "may train on it", False: "does not train on it", None: "does not say"}
+_TRAINS = {
+    True: "your prompts may be used for training",
+    False: "your prompts are not used for training",
+    None: "whether your prompts are used for training is not said",
+}
 _NO_KEY = "no-key"
 
 
@@ -39,6 +43,7 @@ class FoundKey(msgspec.Struct, frozen=True, kw_only=True):
         source: the variable, or `stored`.
         free_models: chat models it opens at no cost.
         used: False where sending it would cost money.
+        more: how many further keys of this provider are set.
     """
 
     provider: str
@@ -47,6 +52,7 @@ class FoundKey(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     free_models: int
     used: bool = True
+    more: int = 0
 
 
 class KeylessOffer(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +168,7 @@ def _free(app: App, provider: Provider) -> int:
 
 
 def _found_keys(app: App) -> Iterable[FoundKey]:
+    from ymera.app.credentials import MOST_KEYS, slot_of
     from ymera.security.vault import masked
 
     stored = {key.provider: key.shown for key in app.securing.vault.list() if key.problem is None}
@@ -170,6 +177,7 @@ def _found_keys(app: App) -> Iterable[FoundKey]:
         if variable is None and provider.id not in stored:
             continue
         shown = masked(app.environ[variable].strip()) if variable else stored[provider.id]
+        others = range(2, MOST_KEYS + 1)
         yield FoundKey(
             provider=provider.id,
             name=provider.name,
@@ -177,11 +185,18 @@ def _found_keys(app: App) -> Iterable[FoundKey]:
             source=variable or "stored",
             free_models=_free(app, provider),
             used=all(flag.value != _NO_KEY for flag in provider.flags),
+            more=sum(
+                slot_of(provider.id, n) in stored or _variable(provider, app.environ, n) is not None
+                for n in others
+            ),
         )
 
 
-def _variable(provider: Provider, environ: Mapping[str, str]) -> str | None:
-    return next((name for name in provider.key_env if environ.get(name, "").strip()), None)
+def _variable(provider: Provider, environ: Mapping[str, str], number: int = 1) -> str | None:
+    from ymera.app.credentials import variables_of
+
+    names = variables_of(provider, number)
+    return next((name for name in names if environ.get(name, "").strip()), None)
 
 
 def _keyless_offer(app: App, provider: Provider) -> KeylessOffer:
@@ -236,7 +251,7 @@ def _requests_per_day(app: App, provider: Provider) -> int | None:
 def _allowance(app: App, provider: Provider) -> str:
     entry = app.catalog.provider_entries.get(provider.id)
     if entry is None:
-        return "not published"
+        return "not known at the address that your settings give"
     limits = entry.free_limits
     numbers = {
         "requests a day": limits.rpd,

@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(args: list[str]) -> int:
     """Return the exit code; 0 too when the reader left early, as in `ymera models | head -1`."""
-    as_json = "--json" in args
+    as_json, traceback = "--json" in args, "--traceback" in args  # the parser uses them up
     try:
         _invoke(args)
     except click.exceptions.Exit as end:
@@ -176,7 +176,7 @@ def _run(args: list[str]) -> int:
         _discard_output()
         return MachineError.exit_code
     except Exception as error:
-        if "--traceback" in args:
+        if traceback:
             raise
         report_bug(error, as_json=as_json)
         return 1

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 
 import click
 import msgspec
 
 __all__ = [
+    "counted",
     "echo_json",
     "echo_styled",
     "echo_table",
@@ -20,6 +23,10 @@ __all__ = [
     "usd",
 ]
 
+_GAP = "  "
+_LEAST_ROOM = 20
+"""Columns below which a cell would rather be read across the terminal's own break."""
+
 
 def echo_json(value: object) -> None:
     """Print `value` (anything msgspec encodes) as indented JSON on stdout."""
@@ -29,11 +36,27 @@ def echo_json(value: object) -> None:
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns on stdout; the header only when a person reads it."""
-    shown = [header, *rows] if stdout_is_terminal() else list(rows)
-    widths = [max((len(row[i]) for row in shown), default=0) for i in range(len(header))]
-    for row in shown:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    if not stdout_is_terminal():
+        _echo_rows(rows, columns=None)
+    else:
+        _echo_rows([header, *rows], columns=get_terminal_size().columns)
+
+
+def _echo_rows(rows: Sequence[Sequence[str]], *, columns: int | None) -> None:
+    """Print rows in aligned cells; a last cell that does not fit `columns` goes on below itself."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    room = None if columns is None or columns - before < _LEAST_ROOM else columns - before
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines = [row[-1]] if room is None else _wrapped(row[-1], room)
+        click.echo(_GAP.join([*cells[:-1], lines[0]]).rstrip())
+        for line in lines[1:]:
+            click.echo(" " * before + line)
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    return wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def stdout_is_terminal() -> bool:
@@ -50,6 +73,11 @@ def echo_styled(text: str, *, fg: str | None = None, bold: bool = False) -> None
     """Begin a line on stderr: in style on a terminal, but for a person who set NO_COLOR."""
     color = False if os.environ.get("NO_COLOR") else None
     click.secho(text, err=True, nl=False, fg=fg, bold=bold or None, color=color)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 model` or `2 models`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def usd(cost: object) -> str:

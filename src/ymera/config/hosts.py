@@ -68,4 +68,15 @@ class ProviderSettings(Section):
         description="Several keys of this host count against one quota, as keys of one account"
         " do; false: each is of an account of its own.",
     )
+    rpm: int | None = Field(
+        None,
+        ge=1,
+        le=10**12,
+        description="Requests a minute that its models together may be asked; null:"
+        " what the catalogue says, else unknown. So with the next three. What is known of single"
+        " models holds besides.",
+    )
+    rpd: int | None = Field(None, ge=1, le=10**12, description="Requests in any 24 hours.")
+    tpm: int | None = Field(None, ge=1, le=10**12, description="Tokens a minute, in and out.")
+    tpd: int | None = Field(None, ge=1, le=10**12, description="Tokens in any 24 hours.")
     enabled: bool = Field(True, description="false takes the host out of every choice.")

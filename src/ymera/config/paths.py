@@ -53,6 +53,11 @@ class DataPaths:
         return self.root / "providers" / "closed.json"
 
     @property
+    def cooling(self) -> Path:
+        """Directory in which running servers say whom they do not ask for a while."""
+        return self.root / "providers" / "cooling"
+
+    @property
     def records(self) -> Path:
         """SQLite database of request records."""
         return self.root / "records.sqlite3"

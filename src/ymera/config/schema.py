@@ -130,6 +130,15 @@ class PerformanceSettings(_Section):
         description="Upstream calls under way at once. Further ones queue; none is refused below "
         "1,000 waiting.",
     )
+    hedge_after_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        description="Seconds after which a call that has not begun to answer (a plain one: is not "
+        "whole) gets company: the next candidate is asked as well, and the first to answer wins. "
+        "It spends quota, since vendors count the call that is given up, too. Free hosted models "
+        "alone are asked so. null: never.",
+    )
 
 
 class MonitoringSettings(_Section):

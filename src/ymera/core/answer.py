@@ -163,11 +163,16 @@ class AnswerBuilder:
 
     Args:
         keep_text: False counts characters and usage but keeps no text (for relays).
+
+    Attributes:
+        text_chars: characters of the text.
+        read_chars: characters of everything the model wrote: reasoning and tool calls as well.
     """
 
     def __init__(self, *, keep_text: bool = True) -> None:
         self.keep_text = keep_text
         self.text_chars = 0
+        self.read_chars = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, list[ToolCallDelta]] = {}
@@ -188,16 +193,17 @@ class AnswerBuilder:
         """Take in the next event."""
         match event:
             case TextDelta():
-                self.text_chars += len(event.text)
+                chars = len(event.text)
+                self.text_chars += chars
+                self.read_chars += chars
                 if self.keep_text:
                     self._text.append(event.text)
             case ReasoningDelta():
+                self.read_chars += len(event.text)
                 if self.keep_text:
-                    self._reasoning.append(event.text)
-                    if event.signature:
-                        self._signature, self._dialect = event.signature, event.dialect
-                    self._redacted = self._redacted or event.redacted
+                    self._reason(event)
             case ToolCallDelta():
+                self.read_chars += len(event.arguments)
                 pieces = self._calls.setdefault(event.index, [])
                 if self.keep_text:
                     pieces.append(event)
@@ -207,6 +213,12 @@ class AnswerBuilder:
                 self.finish_reason = event.reason
             case RequestAdapted() | LimitsSeen():
                 pass
+
+    def _reason(self, event: ReasoningDelta) -> None:
+        self._reasoning.append(event.text)
+        if event.signature:
+            self._signature, self._dialect = event.signature, event.dialect
+        self._redacted = self._redacted or event.redacted
 
     @property
     def text(self) -> str:

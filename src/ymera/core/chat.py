@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter, is_
 
 import msgspec
 
@@ -61,13 +62,15 @@ class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning", kw_only=True):
     Attributes:
         text: as far as it is visible; empty where the vendor hides it.
         signature: what proves it to the vendor that wrote it; None without one.
-        dialect: whose signature that is; another dialect's upstream cannot read it.
+        dialect: of the signature; another dialect's upstream cannot read it.
+        signer: who made it (see `ymera.wire.signatures`); None: the vendor of that dialect.
         redacted: whether the signature stands for reasoning nobody may read.
     """
 
     text: str = ""
     signature: str | None = None
     dialect: Dialect | None = None
+    signer: str | None = None
     redacted: bool = False
 
 
@@ -77,13 +80,15 @@ Part = TextPart | ImagePart | ReasoningPart
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call the model asks for; `arguments` is JSON text exactly as the model wrote it.
 
-    `signature` is what Gemini wants back with the call (its thought signature).
+    `signature` is what Gemini wants back with the call (its thought signature); `signer` is as in
+    `ReasoningPart`.
     """
 
     id: str
     name: str
     arguments: str
     signature: str | None = None
+    signer: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +108,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """All text parts joined."""
+        if len(self.content) == 1 and type(only := self.content[0]) is TextPart:
+            return only.text
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
 
 
@@ -237,7 +244,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     losses: tuple[str, ...] = ()
 
 
-_CARRIED_VERBATIM = (
+_carried_verbatim = attrgetter(
     "messages",
     "tools",
     "tool_choice",
@@ -258,7 +265,7 @@ def verbatim_for(request: ChatRequest, dialect: Dialect) -> dict[str, msgspec.Ra
     if verbatim is None or verbatim.dialect is not dialect:
         return None
     decoded = verbatim.decoded
-    same = all(getattr(request, name) is getattr(decoded, name) for name in _CARRIED_VERBATIM)
+    same = all(map(is_, _carried_verbatim(request), _carried_verbatim(decoded)))
     return verbatim.fields if same else None
 
 

@@ -31,6 +31,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ymera.core.route import ExclusionReason
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -314,7 +316,9 @@ class NoRoute(YmeraError):
     """Nothing can serve this request now.
 
     `exclusions` says for each model why not; `failures` holds what ended the attempts that were
-    made, and `retry_after_s` the shortest wait after which one of them may answer.
+    made, and `retry_after_s` the shortest wait after which one of them may answer. Where waiting
+    helps nothing it is not `retryable`, and its status says what would: clients that ask again at
+    each 5xx on their own are not to.
     """
 
     code = "no_route"
@@ -333,12 +337,56 @@ class NoRoute(YmeraError):
         super().__init__(message, hint=hint)
         self.exclusions = tuple(exclusions)
         self.failures = tuple(failures)
-        of_providers = [each for each in failures if isinstance(each, ProviderError)]
-        waits = [each.retry_after_s for each in of_providers]
-        waits += [each.retry_after_s for each in exclusions]
-        self.retry_after_s = min((each for each in waits if each is not None), default=None)
+        if (status := _lasting(self.exclusions, self.failures)) is not None:
+            self.http_status, self.retryable = status, False
+            self.code = _CODE_BY_STATUS.get(status, self.code)
+        self.retry_after_s = self._wait_s() if self.retryable else None
         if failures and all(each.exit_code == _EXIT_CREDENTIALS for each in failures):
             self.exit_code = _EXIT_CREDENTIALS
+
+    def _wait_s(self) -> float | None:
+        of_providers = (each for each in self.failures if isinstance(each, ProviderError))
+        waits = [each.retry_after_s for each in of_providers]
+        waits += [each.retry_after_s for each in self.exclusions]
+        return min((each for each in waits if each is not None), default=None)
+
+
+_PASSING = frozenset({ExclusionReason.HEALTH, ExclusionReason.QUOTA})
+"""What is over by itself some time."""
+
+_LASTING = (
+    ({ExclusionReason.PRIVACY}, 403),
+    ({ExclusionReason.CLOSED}, 402),
+    (
+        {
+            ExclusionReason.KEY,
+            ExclusionReason.NOT_PULLED,
+            ExclusionReason.NO_KEY,
+            ExclusionReason.NO_CONSENT,
+            ExclusionReason.NOT_CALLABLE,
+        },
+        424,
+    ),
+    ({ExclusionReason.NOT_FREE}, 402),
+)
+"""What stays as it is until somebody changes it, and the status it is told with: what the request
+itself demands comes first, then what waits to be set up, then money."""
+
+_CODE_BY_STATUS = {402: "no_free_route", 403: "no_private_route"}
+
+
+def _lasting(exclusions: Sequence[Exclusion], failures: Sequence[YmeraError]) -> int | None:
+    """Return the status of a refusal that no waiting changes; None where waiting may help."""
+    reasons = {each.reason for each in exclusions} - {ExclusionReason.NOT_ASKED}
+    waits = any(each.retry_after_s is not None for each in exclusions)
+    if waits or reasons & _PASSING or any(each.retryable for each in failures):
+        return None
+    if failures:
+        last = failures[-1].http_status
+        return last if last < 500 else None
+    if not reasons:
+        return None
+    return next((status for known, status in _LASTING if reasons & known), 400)
 
 
 class RunFailed(YmeraError):

@@ -99,10 +99,11 @@ class ChatProvider(Protocol):
 
     def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Yield the events of the answer, ending after `Finish` (and a usage report if any).
 
-        With `request.stream` False the upstream is asked for a plain answer, decoded to the same
+        They come in batches, none of them empty: what arrived together leaves together. With
+        `request.stream` False the upstream is asked for a plain answer, decoded to the same
         events. Closing the generator (`aclose`) cancels the upstream call.
 
         Raises:
@@ -169,6 +170,14 @@ class OutputGuard(Protocol):
 
         Args:
             report: told the kind of each finding (such as `secret.aws_key`), never its text.
+        """
+
+    def screen_whole(self, text: str, report: Callable[[str], None]) -> str:
+        """Return a whole text as it may leave: what its screen makes of it, for much less.
+
+        Args:
+            text: all of it.
+            report: as for `screen`.
         """
 
 

@@ -103,10 +103,12 @@ class RoutePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What will be asked, in order, and what will not, with reasons.
 
     A plan made to explain has every model of the catalogue in it; one made to be carried out only
-    those that can be called at all.
+    those that can be called at all. Of an `admitted` one it was looked at, the moment it was made,
+    whether the first candidate can be asked, and with which key.
     """
 
     profile: TaskProfile
     policy: RoutePolicy
     candidates: tuple[Candidate, ...]
     exclusions: tuple[Exclusion, ...]
+    admitted: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -21,15 +20,16 @@ from ymera.core.answer import (
     TextDelta,
     UsageReport,
 )
-from ymera.core.chat import ChatRequest
+from ymera.core.chat import ChatRequest, Verbatim, verbatim_for
 from ymera.core.model import Model
 from ymera.core.route import RoutePlan
-from ymera.engine.attempts import Commitment, nothing
+from ymera.engine.attempts import Commitment
 from ymera.engine.trace import RequestTrace
 
 __all__ = ["CachedAnswer", "ResponseCache", "cache_key", "whole"]
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_ABOUT_STREAMING = frozenset({"stream", "stream_options"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +55,20 @@ def whole(answer: ChatAnswer) -> Commitment:
     if answer.usage is not None:
         head.append(UsageReport(answer.usage))
     head.append(Finish(answer.finish_reason))
-    return Commitment(head=tuple(head), rest=nothing(), resources=AsyncExitStack())
+    return Commitment(head=head)
 
 
 def cache_key(request: ChatRequest, principal: Principal) -> bytes | None:
     """Return what equal requests of one caller share; None for a request that is never cached.
 
-    Never cached are private ones, those that ask for a fresh answer or not to be stored, those
+    Everything counts that may reach a model, so the body as it came counts, too, with whatever is
+    passed through unread; whether the answer is streamed makes no difference.
+
+    Never cached are private requests, those that ask for a fresh answer or not to be stored, those
     with tools (their calls act on the world) and those that draw by chance (a temperature above
-    0 without a seed). Whether the answer is streamed makes no difference.
+    0 without a seed).
     """
-    hints, sampling = request.hints, request.sampling
+    hints, sampling, verbatim = request.hints, request.sampling, request.verbatim
     drawn = bool(sampling.temperature) and sampling.seed is None
     if hints.private or hints.no_store or hints.fresh or request.tools or drawn:
         return None
@@ -73,13 +76,41 @@ def cache_key(request: ChatRequest, principal: Principal) -> bytes | None:
         principal.kind,
         principal.id,
         request.model,
-        request.messages,
-        request.response_format,
-        sampling,
         (hints.task_type, hints.complexity, hints.prefer_free, hints.agent),
-        request.extra,
+        (hints.use_tools, hints.avoid_models, hints.max_cost_usd),
+        verbatim and verbatim.dialect,
+        _written(verbatim),
+        _read(request),
     )
-    return blake2b(_encode(parts), digest_size=16).digest()
+    try:
+        return blake2b(_encode(parts), digest_size=16).digest()
+    except UnicodeEncodeError:  # half a character, which no upstream can be sent either
+        return None
+
+
+def _read(request: ChatRequest) -> tuple[object, ...] | None:
+    """Return what was read of the body; None while the body itself says all of it."""
+    verbatim = request.verbatim
+    if verbatim is not None and verbatim_for(request, verbatim.dialect) is not None:
+        return None
+    return (
+        request.messages,
+        request.tool_choice,
+        request.response_format,
+        request.sampling,
+        request.extra,
+        request.parallel_tools,
+    )
+
+
+def _written(verbatim: Verbatim | None) -> dict[str, msgspec.Raw] | None:
+    """Return the body as it came, but for what makes no difference to the answer."""
+    if verbatim is None:
+        return None
+    fields = verbatim.fields
+    if fields.keys().isdisjoint(_ABOUT_STREAMING):
+        return fields
+    return {name: raw for name, raw in fields.items() if name not in _ABOUT_STREAMING}
 
 
 class ResponseCache:

@@ -8,8 +8,7 @@ nothing. When that call fails, each goes on by itself; when its caller leaves, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ymera.core.answer import ChatEvent
@@ -17,18 +16,18 @@ from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.core.model import Model
 from ymera.core.route import RoutePlan
-from ymera.engine.attempts import Commitment, nothing
+from ymera.engine.attempts import Commitment
 from ymera.engine.cache import cache_key
 from ymera.engine.trace import RequestTrace
 
-__all__ = ["Coalescer"]
+__all__ = ["Coalescer", "shared_key"]
 
 
 @dataclass(frozen=True)
 class _Whole:
     """A whole answer, to be handed to everyone who waits."""
 
-    head: tuple[ChatEvent, ...]
+    head: Sequence[ChatEvent]
     model: Model | None
 
 
@@ -50,27 +49,26 @@ class Coalescer:
         self._asked: dict[tuple[asyncio.AbstractEventLoop, bytes], asyncio.Future[_Outcome]] = {}
 
     async def ask(
-        self, trace: RequestTrace, plan: RoutePlan, call: Callable[[], Awaitable[Commitment]]
+        self, key: bytes, trace: RequestTrace, call: Callable[[bool], Awaitable[Commitment]]
     ) -> Commitment:
         """Return the answer of `call`, or of an equal one that is under way.
 
         Args:
+            key: what equal requests share, see `shared_key`.
             trace: of the request; learns that its answer is shared.
-            plan: who would be asked.
-            call: asks; raises as `Attempts.commit`.
+            call: asks, told whether it was waited for; raises as `Attempts.commit`.
         """
-        key = _key(trace, plan)
-        if key is None:
-            return await call()
         spot = asyncio.get_running_loop(), key
+        waited = False
         while (asked := self._asked.get(spot)) is not None:
+            waited = True
             match await asyncio.shield(asked):
                 case _Whole() as whole:
                     trace.shared, trace.model = True, whole.model
-                    return Commitment(head=whole.head, rest=nothing(), resources=AsyncExitStack())
+                    return Commitment(head=whole.head)
                 case _Failed():
-                    return await call()
-        return await self._lead(spot, trace, call)
+                    return await call(waited)
+        return await self._lead(spot, trace, lambda: call(waited))
 
     async def _lead(
         self,
@@ -92,7 +90,7 @@ class Coalescer:
         return commitment
 
 
-def _key(trace: RequestTrace, plan: RoutePlan) -> bytes | None:
+def shared_key(trace: RequestTrace, plan: RoutePlan) -> bytes | None:
     """Return what equal requests share; None for one that is asked by itself."""
     request = trace.request
     if request.stream or request.tools or not _is_greedy(request, plan):

@@ -24,8 +24,6 @@ from ymera.core.errors import (
     MachineError,
     NoRoute,
     ProviderError,
-    ProviderErrorKind,
-    ProviderErrorScope,
     TooLong,
     YmeraError,
 )
@@ -33,7 +31,7 @@ from ymera.core.model import Model
 from ymera.core.ports import EventSink, InputGuard, RateLimiter, Throttle
 from ymera.core.route import Exclusion, ExclusionReason
 from ymera.core.task import TaskProfile
-from ymera.engine.attempts import Retry
+from ymera.engine.attempts import Retry, is_about_key
 from ymera.engine.gate import CallGate
 from ymera.engine.lease import Lease
 from ymera.engine.standing import Standing
@@ -44,14 +42,6 @@ from ymera.routing.plan import Snapshot
 __all__ = ["Embedded", "Embedder"]
 
 _FAILURES = (ProviderError, MachineError, ConfigError, CatalogError)
-_ABOUT_KEYS = frozenset(
-    {
-        ProviderErrorKind.AUTH,
-        ProviderErrorKind.QUOTA_MINUTE,
-        ProviderErrorKind.QUOTA_DAY,
-        ProviderErrorKind.QUOTA_MONTH,
-    }
-)
 
 
 class EmbedCall(Protocol):
@@ -194,7 +184,7 @@ class Embedder:
                 await retry.wait()
                 tried.clear()
                 retry = None
-            elif self._standing is None or not _about_key(found):
+            elif self._standing is None or not is_about_key(found):
                 return None
 
     async def _ask_once(
@@ -280,9 +270,3 @@ def _nobody(asking: _Asking, candidates: int) -> YmeraError:
     )
     error.__cause__ = failures[-1] if failures else None
     return error
-
-
-def _about_key(error: YmeraError) -> bool:
-    return isinstance(error, ProviderError) and (
-        error.scope is ProviderErrorScope.KEY or error.kind in _ABOUT_KEYS
-    )

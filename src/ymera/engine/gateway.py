@@ -12,10 +12,11 @@ from ymera.core.access import Principal
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
 from ymera.core.ports import EventSink, InputGuard, OutputGuard, RateLimiter, Throttle
+from ymera.core.record import RequestRecord
 from ymera.core.route import RoutePlan
 from ymera.engine.attempts import Attempts, Commitment
 from ymera.engine.cache import ResponseCache, cache_key, whole
-from ymera.engine.coalesce import Coalescer
+from ymera.engine.coalesce import Coalescer, shared_key
 from ymera.engine.conversations import Conversations
 from ymera.engine.reply import Reply
 from ymera.engine.router import Routes, nothing_to_ask
@@ -62,7 +63,7 @@ class Gateway:
         self._guards = tuple(guards)
         self._router = router
         self._attempts = attempts
-        self._sinks = tuple(sinks)
+        self._emits = tuple(sink.emit for sink in sinks)
         self._clock = clock
         self._output_guard = output_guard
         self._cache = cache
@@ -128,10 +129,14 @@ class Gateway:
         if not plan.candidates:
             raise nothing_to_ask(plan, lambda: self.route(trace.request))
 
-        def call() -> Awaitable[Commitment]:
-            return self._attempts.commit(trace.request, plan, trace)
+        key = None if self._coalescer is None else shared_key(trace, plan)
+        if key is None or self._coalescer is None:
+            return await self._attempts.commit(trace.request, plan, trace)
 
-        return await (call() if self._coalescer is None else self._coalescer.ask(trace, plan, call))
+        def call(waited: bool) -> Awaitable[Commitment]:
+            return self._attempts.commit(trace.request, plan, trace, waited=waited)
+
+        return await self._coalescer.ask(key, trace, call)
 
     def _finish(self, trace: RequestTrace, error: BaseException | None) -> None:
         """Hand the record to the sinks in the loop's next turn, when the reply has left."""
@@ -141,7 +146,8 @@ class Gateway:
             self._cache.keep(trace)
         if error is None and self._conversations is not None:
             self._conversations.answered(trace)
-        record = trace.record(error)
-        loop = asyncio.get_running_loop()
-        for sink in self._sinks:
-            loop.call_soon(sink.emit, record)
+        asyncio.get_running_loop().call_soon(self._tell, trace.record(error))
+
+    def _tell(self, record: RequestRecord) -> None:
+        for emit in self._emits:
+            emit(record)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Lease"]
 
 _OUT_OF_CREDIT = 402
+_CHARS_PER_TOKEN = 3
+"""Rather too few: a vendor may have made more than was read of it."""
 
 _WINDOWS = {
     ProviderErrorKind.QUOTA_MINUTE: QuotaWindow.MINUTE,
@@ -37,9 +39,21 @@ class Lease:
         pools: what the call counts against.
         ticket: what was reserved there.
         probe: the half-open breakers that the call is trying.
+        began: UTC; when it was taken.
+        prompt_tokens: estimate of what is sent.
     """
 
-    __slots__ = ("_open", "_pools", "_probe", "_standing", "_ticket", "key_id", "model")
+    __slots__ = (
+        "_began",
+        "_open",
+        "_pools",
+        "_probe",
+        "_prompt_tokens",
+        "_standing",
+        "_ticket",
+        "key_id",
+        "model",
+    )
 
     def __init__(
         self,
@@ -50,6 +64,8 @@ class Lease:
         pools: tuple[PoolKey, ...],
         ticket: Ticket | None,
         probe: Probe,
+        began: datetime,
+        prompt_tokens: int = 0,
     ) -> None:
         self.model = model
         self.key_id = key_id
@@ -57,6 +73,8 @@ class Lease:
         self._pools = pools
         self._ticket = ticket
         self._probe = probe
+        self._began = began
+        self._prompt_tokens = prompt_tokens
         self._open = True
 
     def learned(self, limits: tuple[LimitSeen, ...]) -> None:
@@ -77,6 +95,7 @@ class Lease:
         usage: Usage | None = None,
         cost_usd: Decimal | None = None,
         answered: bool = True,
+        read_chars: int | None = None,
     ) -> None:
         """Give everything back and note how the call went; does nothing a second time.
 
@@ -85,18 +104,24 @@ class Lease:
             usage: tokens as far as they are known.
             cost_usd: what the upstream says it cost.
             answered: whether anything of an answer had come.
+            read_chars: of text, reasoning and tool arguments, where the answer is not whole: its
+                last piece would have told the tokens. None: the reservation stands.
         """
         if not self._open:
             return
         self._open = False
         standing, model, now = self._standing, self.model, self._standing.clock.now()
+        if error is not None and answered and read_chars is not None:
+            usage = _as_read(usage, self._prompt_tokens, read_chars)
         self._settle(error, usage, now, answered=answered)
         standing.health.released(self._probe)
         if error is None:
             standing.health.succeeded(model.id, model.provider, self.key_id, now)
         elif isinstance(error, ProviderError):
             self.learned(_limits_of(error))
-            block = standing.health.failed(model.id, model.provider, self.key_id, error, now)
+            block = standing.health.failed(
+                model.id, model.provider, self.key_id, error, now, began=self._began
+            )
             if block is not None:
                 standing.benched(model, self.key_id, block)
             if error.status == _OUT_OF_CREDIT:
@@ -122,6 +147,15 @@ class Lease:
         else:
             # Cut, over a deadline or given up by us: the vendor most likely counts it.
             book.settle(self._ticket, usage, now, counted=True)
+
+
+def _as_read(usage: Usage | None, prompt_tokens: int, read_chars: int) -> Usage:
+    """Return what an answer that was cut took: what was told on the way, at least what was read."""
+    told = usage or Usage()
+    return Usage(
+        input_tokens=told.input_tokens or prompt_tokens,
+        output_tokens=max(told.output_tokens, -(-read_chars // _CHARS_PER_TOKEN)),
+    )
 
 
 def _limits_of(error: ProviderError) -> tuple[LimitSeen, ...]:

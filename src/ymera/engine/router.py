@@ -12,7 +12,7 @@ from ymera.catalog.catalog import Catalog
 from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, TooLong, UnknownModel, Unsupported, YmeraError
 from ymera.core.route import ExclusionReason, RoutePlan, RoutePolicy
-from ymera.core.task import TaskComplexity, TaskType
+from ymera.core.task import TaskComplexity, TaskProfile, TaskType
 from ymera.engine.standing import Standing
 from ymera.routing.classify import TaskClassifier
 from ymera.routing.plan import Snapshot, explain_no_route, plan
@@ -30,6 +30,8 @@ _MISSING = {
     ExclusionReason.NO_JSON_SCHEMA: "response_format",
 }
 """What no callable model can do, and the request's field that asks for it."""
+
+_MOST_POLICIES = 256
 
 
 class Routes(Protocol):
@@ -104,6 +106,7 @@ class Router:
         self._max_retries = max_retries
         self._experience = experience
         self._standing = standing
+        self._policies: dict[tuple[str, bool, Decimal | None], RoutePolicy] = {}
 
     def __call__(
         self, request: ChatRequest, *, explain: bool, stays_with: str | None = None
@@ -122,27 +125,55 @@ class Router:
         if request.hints.avoid_models:
             policy = msgspec.structs.replace(policy, avoid=request.hints.avoid_models)
         task = profile(request, self._classifier, self._default_complexity)
-        advantages = self._experience(request.hints.agent, task.type)
+        return self.decide(
+            task, policy, explain=explain, stays_with=stays_with, agent=request.hints.agent
+        )
+
+    def decide(
+        self,
+        task: TaskProfile,
+        policy: RoutePolicy,
+        *,
+        explain: bool,
+        stays_with: str | None = None,
+        agent: str | None = None,
+    ) -> RoutePlan:
+        """Return the plan for a task whose profile and policy are known.
+
+        Args:
+            task: the task.
+            policy: the setting of the decision.
+            explain: as in `__call__`.
+            stays_with: as in `__call__`.
+            agent: whose experience counts; None: nobody's in particular.
+        """
+        standing = self._standing
         return plan(
             task,
             self._snapshot(),
             policy,
             explain=explain,
-            advantages=advantages,
+            advantages=self._experience(agent, task.type),
             stays_with=stays_with,
-            admit=None if self._standing is None else self._standing.admission(),
+            admit=None if standing is None else standing.admission(),
+            prices=None if standing is None else standing.prices(task),
         )
 
     def _policy(self, request: ChatRequest) -> RoutePolicy:
         prefer_free = self._prefer_free and request.hints.prefer_free
         own_bound = request.hints.max_cost_usd
         bound = self._max_cost_usd if own_bound is None else min(own_bound, self._max_cost_usd)
-        policy = policy_for(
-            request.model,
-            prefer_free=prefer_free,
-            max_cost_usd=bound,
-            max_retries=self._max_retries,
-        )
+        key = request.model, prefer_free, own_bound
+        policy = self._policies.get(key)
+        if policy is None:
+            policy = policy_for(
+                request.model,
+                prefer_free=prefer_free,
+                max_cost_usd=bound,
+                max_retries=self._max_retries,
+            )
+            if policy is not None and len(self._policies) < _MOST_POLICIES:
+                self._policies[key] = policy
         if policy is not None:
             return policy
         model = self._catalog.find(request.model)

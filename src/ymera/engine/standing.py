@@ -21,6 +21,7 @@ from ymera.engine.lease import Lease
 from ymera.engine.trace import Clock
 from ymera.routing.filters import Admit
 from ymera.routing.health import Block, BlockScope, HealthTable
+from ymera.routing.prices import Price, Prices
 
 if TYPE_CHECKING:
     from ymera.routing.quota import QuotaBook, Ticket
@@ -88,6 +89,7 @@ class Standing:
         self._keys = keys
         self._used: dict[tuple[str, str | None], int] = {}
         self._calls = count(1)
+        self._prices = None if quotas is None else Prices(quotas.book.strain)
 
     def admit(
         self,
@@ -133,6 +135,20 @@ class Standing:
         now = self.clock.now()
         return lambda model, profile: self.admit(model, profile, now=now)
 
+    def prices(self, profile: TaskProfile) -> Price | None:
+        """Return what calls cost later ones at this moment; None where nothing is counted."""
+        if self._prices is None:
+            return None
+        return self._prices.of(profile, self._pools, self.clock.now())
+
+    def _pools(self, model: Model) -> Sequence[PoolKey]:
+        """Return what a free call with the first key counts against."""
+        quotas = self.quotas
+        if not model.free.may_auto_route:  # nobody listed what paid use is limited to
+            return ()
+        keys = self._keys(model.provider) or _WITHOUT_KEY
+        return () if quotas is None else quotas.pools(model, keys[0])
+
     def lease(
         self,
         model: Model,
@@ -143,6 +159,8 @@ class Standing:
         """Take what one call is expected to need; to be ended whatever becomes of the call."""
         now = now or self.clock.now()
         self._used[model.provider, key_id] = next(self._calls)
+        if self._prices is not None:
+            self._prices.asked(model, now)
         ticket: Ticket | None = None
         pools: tuple[PoolKey, ...] = ()
         if self.quotas is not None:
@@ -150,7 +168,16 @@ class Standing:
             if pools:
                 ticket = self.quotas.book.reserve(pools, _need(profile), now)
         probe = self.health.began(model.id, model.provider, key_id, now)
-        return Lease(self, model, key_id, pools=pools, ticket=ticket, probe=probe)
+        return Lease(
+            self,
+            model,
+            key_id,
+            pools=pools,
+            ticket=ticket,
+            probe=probe,
+            began=now,
+            prompt_tokens=profile.est_input_tokens,
+        )
 
     def benched(self, model: Model, key_id: str | None, block: Block) -> None:
         """Report what only a change by hand brings back, and ids that vanished."""

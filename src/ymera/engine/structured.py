@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -50,15 +50,15 @@ _BEGINNING = re.compile(
 
 
 def checked(
-    events: AsyncIterator[ChatEvent], request: ChatRequest, model: Model
-) -> AsyncIterator[ChatEvent]:
-    """Return the events of an answer that fits what `request` asks for.
+    batches: AsyncIterator[Sequence[ChatEvent]], request: ChatRequest, model: Model
+) -> AsyncIterator[Sequence[ChatEvent]]:
+    """Return the events, in batches, of an answer that fits what `request` asks for.
 
     Without a response format to check they are the very same. What the provider says of limits and
     losses is never held back.
 
     Args:
-        events: of one upstream call.
+        batches: of one upstream call.
         request: what was asked.
         model: of whom.
 
@@ -67,24 +67,25 @@ def checked(
     """
     wanted = request.response_format
     if wanted is None or not wanted.checked:
-        return events
+        return batches
     if request.stream and model.json_schema is True:
-        return _watched(events, wanted)
-    return _held(events, wanted)
+        return _watched(batches, wanted)
+    return _held(batches, wanted)
 
 
 async def _held(
-    events: AsyncIterator[ChatEvent], wanted: ResponseFormat
-) -> AsyncIterator[ChatEvent]:
+    batches: AsyncIterator[Sequence[ChatEvent]], wanted: ResponseFormat
+) -> AsyncIterator[Sequence[ChatEvent]]:
     held: list[ChatEvent] = []
     text = _Text()
     try:
-        async for event in events:
-            text.add(event)
-            if isinstance(event, RequestAdapted | LimitsSeen):
-                yield event
-            else:
-                held.append(event)
+        async for batch in batches:
+            for event in batch:
+                text.add(event)
+                if isinstance(event, RequestAdapted | LimitsSeen):
+                    yield (event,)
+                else:
+                    held.append(event)
         mended: str | None = None
         if text.is_json_due:
             fits, repaired = await _aside(
@@ -94,26 +95,29 @@ async def _held(
     except ProviderError:
         if held:  # what was used counts, and that there was an answer at all
             used = [event for event in held if isinstance(event, UsageReport)]
-            yield used[-1] if used else TextDelta("")
+            yield (used[-1] if used else TextDelta(""),)
         raise
     if mended is not None:
-        yield RequestAdapted((REPAIRED,))
+        yield (RequestAdapted((REPAIRED,)),)
         held = _with_text(held, mended)
-    for event in held:
-        yield event
+    if held:
+        yield held
 
 
 async def _watched(
-    events: AsyncIterator[ChatEvent], wanted: ResponseFormat
-) -> AsyncIterator[ChatEvent]:
+    batches: AsyncIterator[Sequence[ChatEvent]], wanted: ResponseFormat
+) -> AsyncIterator[Sequence[ChatEvent]]:
     text = _Text()
-    async for event in events:
-        text.add(event)
-        if isinstance(event, Finish) and text.is_json_due and not text.cut:
-            problem = await _aside(text.joined, lambda said: _problem(said, wanted))
-            if problem is not None:
-                raise _misfit(problem)
-        yield event
+    async for batch in batches:
+        for at, event in enumerate(batch):
+            text.add(event)
+            if isinstance(event, Finish) and text.is_json_due and not text.cut:
+                problem = await _aside(text.joined, lambda said: _problem(said, wanted))
+                if problem is not None:
+                    if at:
+                        yield batch[:at]
+                    raise _misfit(problem)
+        yield batch
 
 
 class _Text:

@@ -25,6 +25,7 @@ from ymera.core.chat import (
     prompt_text,
 )
 from ymera.core.errors import InvalidRequest, NoRoute, ProviderError
+from ymera.core.model import Dialect, Model
 from ymera.core.route import RoutePlan
 from ymera.core.tool import ContextItem, ContextUse, Tool, ToolResult, ToolUse, Trust
 from ymera.core.usage import Usage
@@ -34,6 +35,7 @@ from ymera.engine.tool_loop_session import ToolSession, told, with_context
 from ymera.engine.trace import Clock
 from ymera.tools.context import as_data, pick
 from ymera.tools.registry import BUILTIN, ToolBox
+from ymera.wire.signatures import foreign_signer
 
 __all__ = ["ToolAnswer", "ToolLoop"]
 
@@ -241,7 +243,7 @@ class _Native:
             )
             if not answer.tool_calls or not goes_on:
                 return msgspec.structs.replace(answer, tool_calls=())
-            messages.append(_turn_of(answer))
+            messages.append(_turn_of(answer, self._session.replies[-1].trace.model))
             for number, call in enumerate(answer.tool_calls):
                 messages.append(await self._result(call, number))
 
@@ -272,7 +274,8 @@ def _refused(code: str, text: str) -> ToolResult:
     return ToolResult(text=text, is_error=True, error_code=code)
 
 
-def _turn_of(answer: ChatAnswer) -> Message:
+def _turn_of(answer: ChatAnswer, model: Model | None) -> Message:
+    model_id = "" if model is None else model.id
     content: tuple[Part, ...] = (TextPart(answer.text),) if answer.text else ()
     if answer.reasoning_signature is not None and answer.reasoning_dialect is not None:
         # Whoever signs its reasoning wants it back with the results of the calls.
@@ -280,7 +283,10 @@ def _turn_of(answer: ChatAnswer) -> Message:
             text=answer.reasoning,
             signature=answer.reasoning_signature,
             dialect=answer.reasoning_dialect,
+            signer=foreign_signer(model_id, answer.reasoning_dialect),
             redacted=answer.reasoning_redacted,
         )
         content = (thought, *content)
-    return Message(role=Role.ASSISTANT, content=content, tool_calls=answer.tool_calls)
+    signer = foreign_signer(model_id, Dialect.GEMINI)
+    calls = tuple(msgspec.structs.replace(call, signer=signer) for call in answer.tool_calls)
+    return Message(role=Role.ASSISTANT, content=content, tool_calls=calls)

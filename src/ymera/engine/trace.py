@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,19 +30,37 @@ CANCELLED = "cancelled"
 INTERNAL_ERROR = "internal_error"
 """Code of what met a bug of ours."""
 
-_ID_BYTES = 12
+_RANDOM_BYTES = 6
+_IDS_AT_ONCE = 64
+
+_tails: list[str] = []
+"""Random ends of ids to come: asking the system for each would hand the interpreter over."""
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_tails.clear)
 
 
 def new_request_id() -> str:
-    """Return a name for one request, unique for all practical purposes."""
-    return f"req_{os.urandom(_ID_BYTES).hex()}"
+    """Return a name for one request, unique for all practical purposes.
+
+    It begins with the time in milliseconds: ids that rise are cheap to keep in order, where
+    random ones would each change another page of the records' index. The rest cannot be guessed.
+    """
+    try:
+        tail = _tails.pop()
+    except IndexError:
+        size = 2 * _RANDOM_BYTES
+        digits = os.urandom(_RANDOM_BYTES * _IDS_AT_ONCE).hex()
+        tail, *more = (digits[at : at + size] for at in range(0, len(digits), size))
+        _tails.extend(more)
+    return f"req_{time.time_ns() // 1_000_000:012x}{tail}"
 
 
 def error_code(error: BaseException | None) -> str | None:
     """Return the stable word a record keeps for `error`; None for success."""
+    if error is None:
+        return None
     match error:
-        case None:
-            return None
         case YmeraError():
             return error.code
         case asyncio.CancelledError() | GeneratorExit():
@@ -59,8 +79,6 @@ class Clock:
     @classmethod
     def system(cls) -> Clock:
         """Return the real clock."""
-        import time
-
         return cls(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
 
 
@@ -170,11 +188,15 @@ class RequestTrace:
             self.ttft_s = self.elapsed_s()
         self.answer.add(event)
 
+    def keep_answer(self) -> None:
+        """Have the answer's text kept from now on, for whoever reads it whole."""
+        self.answer.keep_text = True
+
     def may_be_cached_as(self, key: bytes | None) -> None:
         """Note under which key the answer may be kept, so that its text is; None: it may not."""
         self.cache_key = key
-        if key is not None and not self.answer.keep_text:
-            self.answer = AnswerBuilder()
+        if key is not None:
+            self.keep_answer()
 
     def found(self, kind: str) -> None:
         """Note what a guard found."""
@@ -192,6 +214,15 @@ class RequestTrace:
         reported = self.answer.reported_cost_usd
         return self.model.cost_usd(self.answer.usage) if reported is None else reported
 
+    def _may_have_billed(self) -> bool:
+        """Return whether an answer that broke off may cost something its host did not come to say.
+
+        Hosts say it in the last piece of a stream.
+        """
+        silent = self.answer.usage is None and self.answer.reported_cost_usd is None
+        hosted = self.model is not None and self.model.weights is None
+        return silent and hosted and not (self.cached or self.shared)
+
     def record(self, error: BaseException | None) -> RequestRecord:
         """Return the fact to be stored; `error` is what ended the request, None on success."""
         hints = self.request.hints
@@ -207,7 +238,7 @@ class RequestTrace:
             model_id=self.model.id if self.model else None,
             provider=self.model.provider if self.model else None,
             usage=Usage() if self.cached or self.shared else self.answer.usage,
-            cost_usd=self.cost_usd(),
+            cost_usd=None if error is not None and self._may_have_billed() else self.cost_usd(),
             latency_s=self.elapsed_s(),
             ttft_s=self.ttft_s,
             overhead_s=self.overhead_s or 0.0,

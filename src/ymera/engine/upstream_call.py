@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from types import TracebackType
+from typing import Protocol
 
 from ymera.core.answer import (
     AnswerBuilder,
@@ -22,7 +22,17 @@ from ymera.core.model import Model
 from ymera.engine.lease import Lease
 from ymera.engine.trace import RequestTrace
 
-__all__ = ["UpstreamCall"]
+__all__ = ["UpstreamCall", "UpstreamEvents"]
+
+
+class UpstreamEvents(Protocol):
+    """The batches of one upstream call; to be closed whatever becomes of it."""
+
+    def __aiter__(self) -> AsyncIterator[Sequence[ChatEvent]]:
+        """Return what gives them."""
+
+    async def aclose(self) -> None:
+        """End the call: what still runs is cancelled."""
 
 
 class UpstreamCall:
@@ -36,21 +46,25 @@ class UpstreamCall:
         lease: what the call holds of quotas and health; None: nothing.
         at: wall time it begins.
         losses: what of the request the model is not told.
+        leave: gives the call's slot to the next in line.
 
     Attributes:
+        answer: what has come of it, added up; of a stream, once it is the caller's, what has left.
         answered: whether anything of an answer has come.
         head: every event up to the commit point, once it is reached.
     """
 
     __slots__ = (
-        "_answer",
         "_at",
         "_committed",
+        "_events",
         "_lease",
+        "_leave",
         "_losses",
         "_request",
         "_started_s",
         "_trace",
+        "answer",
         "answered",
         "head",
         "key_id",
@@ -65,48 +79,60 @@ class UpstreamCall:
         trace: RequestTrace,
         lease: Lease | None,
         at: datetime,
-        losses: tuple[str, ...] = (),
+        losses: tuple[str, ...],
+        leave: Callable[[], None],
     ) -> None:
         self.model = model
         self.key_id = key_id
         self.answered = False
-        self.head: tuple[ChatEvent, ...] = ()
+        self.head: Sequence[ChatEvent] = ()
         self._request = request
         self._trace = trace
         self._lease = lease
         self._losses = losses
-        self._answer = AnswerBuilder(keep_text=False)
+        self._leave = leave
+        self._events: UpstreamEvents | None = None
+        self.answer = AnswerBuilder(keep_text=not request.stream)
         self._committed = False
         self._at = at
         self._started_s = trace.clock.monotonic()
 
-    async def read_head(self, events: AsyncIterator[ChatEvent]) -> None:
+    def begin(self, events: UpstreamEvents) -> AsyncIterator[Sequence[ChatEvent]]:
+        """Take the call's events, to be closed by `end`; return what gives them."""
+        self._events = events
+        return aiter(events)
+
+    async def read_head(self, events: AsyncIterator[Sequence[ChatEvent]]) -> None:
         """Read up to the commit point: the first delta of a stream, the end of a plain answer.
 
         Raises:
             ProviderError: the answer is empty, cut, or failed before the commit point.
         """
         head: list[ChatEvent] = []
-        seen, request = self._answer, self._request
-        async for event in events:
-            if isinstance(event, RequestAdapted):
-                self._losses += event.losses
-                continue
-            self.answered = True
-            if isinstance(event, LimitsSeen):
-                if self._lease is not None:
-                    self._lease.learned(event.limits)
-                continue
-            head.append(event)
-            seen.add(event)
-            if request.stream and _says_something(event):
-                self.head = tuple(head)
+        seen, request = self.answer, self._request
+        async for batch in events:
+            speaks = False
+            for event in batch:
+                kind = type(event)
+                if kind is RequestAdapted:
+                    self._losses += event.losses  # type: ignore[union-attr]  # as its type says
+                    continue
+                self.answered = True
+                if kind is LimitsSeen:
+                    if self._lease is not None:
+                        self._lease.learned(event.limits)  # type: ignore[union-attr]
+                    continue
+                head.append(event)
+                seen.add(event)
+                speaks = speaks or _says_something(event)
+            if speaks and request.stream:
+                self.head = head
                 return
         seen.require_finish()
         stopped = seen.finish_reason is FinishReason.STOP and request.sampling.stop
         if seen.is_empty and not stopped:  # a stop string may come first of all
             raise ProviderError("The model's answer is empty.", kind=ProviderErrorKind.BAD_ANSWER)
-        self.head = tuple(head)
+        self.head = head
 
     def commit(self) -> None:
         """Note that this call's answer is the caller's."""
@@ -114,19 +140,27 @@ class UpstreamCall:
         self._note(None)
         self._trace.model = self.model
         if self._request.stream:
-            self._answer = self._trace.answer  # adds up whatever leaves for the caller
+            self.answer = self._trace.answer  # adds up whatever leaves for the caller
             if self._lease is not None:
                 self._lease.answering()
 
-    def ended(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Take note of the end; the callback of an exit stack."""
-        del kind, traceback
-        answer = self._answer
+    async def end(self, error: BaseException | None) -> None:
+        """Give everything back and take note of the end.
+
+        Args:
+            error: what ended the call; None: the answer is whole, or as much as is wanted.
+        """
+        try:
+            if self._events is not None:
+                await self._events.aclose()
+        finally:
+            try:
+                self._take_note(error)
+            finally:
+                self._leave()
+
+    def _take_note(self, error: BaseException | None) -> None:
+        answer = self.answer
         if error is None and self._committed and answer.finish_reason is None:
             error = _cut()
         if not self._committed:
@@ -139,6 +173,7 @@ class UpstreamCall:
                 usage=answer.usage,
                 cost_usd=answer.reported_cost_usd,
                 answered=self.answered,
+                read_chars=answer.read_chars,
             )
 
     def _note(self, error: BaseException | None) -> None:

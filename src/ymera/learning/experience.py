@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from weakref import WeakSet
 
 import msgspec
@@ -88,14 +89,17 @@ class Experience:
 
     def emit(self, record: RequestRecord) -> None:
         """Learn from one request."""
+        plan = record.plan
+        if plan is None:
+            return
         outcomes = outcomes_of(record)
-        key = _key_of(record)
         with self._lock:
-            if key is not None:
+            if record.model_id is not None:
+                key = _key(record.agent or NO_AGENT, plan.profile.type.value, record.model_id)
                 self._recent[record.id] = RecentAnswer(key=key, private=record.private)
                 if len(self._recent) > _MAX_RECENT:
                     self._recent.popitem(last=False)
-        self._take(outcomes)
+            self._learn(outcomes)
 
     def observe(self, key: Key, *, success: bool, time_s: float) -> None:
         """Learn that a model was asked.
@@ -201,18 +205,21 @@ class Experience:
         self._file_lock = threading.Lock()
         self._pending = []
 
-    def _take(self, events: list[Outcome | Rating]) -> None:
-        if not events:
-            return
+    def _take(self, events: Sequence[Outcome | Rating]) -> None:
         with self._lock:
-            for event in events:
-                self._table.apply(event)
-            if self._file is None:
-                return
-            if not self._at_exit:
-                self._at_exit = True
-                atexit.register(self.flush)  # for who never closes
-            self._pending += events
+            self._learn(events)
+
+    def _learn(self, events: Sequence[Outcome | Rating]) -> None:
+        """Take events in, while the lock is held."""
+        for event in events:
+            self._table.apply(event)
+        if self._file is None or not events:
+            return
+        if not self._at_exit:
+            self._at_exit = True
+            atexit.register(self.flush)  # for who never closes
+        self._pending += events
+        if len(self._pending) > _MAX_PENDING:
             del self._pending[:-_MAX_PENDING]
 
     def _load(self) -> None:
@@ -262,7 +269,7 @@ if sys.platform != "win32":
     os.register_at_fork(after_in_child=_in_child)
 
 
-def outcomes_of(record: RequestRecord) -> list[Outcome | Rating]:
+def outcomes_of(record: RequestRecord) -> list[Outcome]:
     """Return what a finished request says of the models that were asked.
 
     A failed call counts against its model when the fault was the model's or its host's. The call
@@ -273,31 +280,38 @@ def outcomes_of(record: RequestRecord) -> list[Outcome | Rating]:
         return []
     agent, task_type = record.agent or NO_AGENT, record.plan.profile.type.value
     return [
-        Outcome(_short(Key(agent, task_type, model)), success, time_s)
+        Outcome(_key(agent, task_type, model), success, time_s)
         for model, success, time_s in _verdicts(record)
     ]
 
 
-def _verdicts(record: RequestRecord) -> Iterator[tuple[str, bool, float]]:
+def _verdicts(record: RequestRecord) -> list[tuple[str, bool, float]]:
+    found: list[tuple[str, bool, float]] = []
+    code = record.error_code
     for attempt in record.attempts:
         if attempt.error_code is None:
-            if record.error_code is None or record.error_code in _BROKEN_ANSWERS:
+            if code is None or code in _BROKEN_ANSWERS:
                 before_s = (attempt.started_at - record.at).total_seconds()
                 whole_s = max(attempt.latency_s, record.latency_s - max(0.0, before_s))
-                yield attempt.model_id, record.error_code is None, whole_s
+                found.append((attempt.model_id, code is None, whole_s))
         elif attempt.error_code in _THE_MODELS_FAULT:
-            yield attempt.model_id, False, attempt.latency_s
+            found.append((attempt.model_id, False, attempt.latency_s))
+    return found
 
 
-def _key_of(record: RequestRecord) -> Key | None:
-    """Return what a rating of this request would be about; None when no model answered."""
-    if record.plan is None or record.model_id is None:
-        return None
-    return _short(Key(record.agent or NO_AGENT, record.plan.profile.type.value, record.model_id))
+def _key(agent: str, task_type: str, model: str) -> Key:
+    """Return a key whose names are no longer than names are, whoever gave them."""
+    if len(agent) > _MAX_NAME_CHARS or len(model) > _MAX_NAME_CHARS:
+        return _short(Key(agent, task_type, model))
+    return _kept_key(agent, task_type, model)
+
+
+@lru_cache(maxsize=1_000)
+def _kept_key(agent: str, task_type: str, model: str) -> Key:
+    return _short(Key(agent, task_type, model))
 
 
 def _short(key: Key) -> Key:
-    """Return a key whose names are no longer than names are, whoever gave them."""
     if max(map(len, key)) <= _MAX_NAME_CHARS:
         return key
     return Key(*(name[:_MAX_NAME_CHARS] for name in key))

@@ -98,13 +98,12 @@ class Table:
     def apply(self, event: Outcome | Rating) -> None:
         """Take in one event."""
         stats = self._rows.get(event.key, _UNKNOWN)
-        match event:
-            case Outcome():
-                stats = observed(stats, success=event.success, time_s=event.time_s, rate=self.rate)
-            case Rating() if event.instead_of is None:
-                stats = rated(stats, event.rating, rate=self.rate)
-            case Rating():
-                stats = rerated(stats, event.rating, event.instead_of, rate=self.rate)
+        if isinstance(event, Outcome):
+            stats = observed(stats, success=event.success, time_s=event.time_s, rate=self.rate)
+        elif event.instead_of is None:
+            stats = rated(stats, event.rating, rate=self.rate)
+        else:
+            stats = rerated(stats, event.rating, event.instead_of, rate=self.rate)
         self._put(event.key, stats)
 
     def _put(self, key: Key, stats: ModelStats) -> None:

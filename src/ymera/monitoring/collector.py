@@ -9,14 +9,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from ymera.core.errors import InvalidRequest
-from ymera.core.record import NO_AGENT, Attempt, RequestRecord
+from ymera.core.record import NO_AGENT, RequestRecord
 from ymera.monitoring.latency import LatencyWindow
-from ymera.monitoring.totals import (
-    DURATION_BOUNDS_S,
-    Histogram,
-    MetricsSnapshot,
-    ModelTotals,
-)
+from ymera.monitoring.totals import MetricsSnapshot, ModelTotals, merged
 
 __all__ = ["MAX_NAMES", "OTHER", "MetricsCollector"]
 
@@ -51,8 +46,8 @@ class MetricsCollector:
         self._cache_hits = 0
         self._run_requests = 0
         self._window = LatencyWindow()
-        self._duration_s = Histogram(bounds=DURATION_BOUNDS_S)
         self._seconds: deque[list[int]] = deque()
+        self._second = [-1, 0]  # the last of them
 
     def record_request(
         self,
@@ -100,7 +95,13 @@ class MetricsCollector:
             if record.model_id is not None:
                 totals.count_answer(record)
             for attempt in record.attempts:
-                self._count_call(attempt)
+                called = totals
+                if attempt.model_id != record.model_id or attempt.provider != record.provider:
+                    called = self._totals(attempt.provider, attempt.model_id)
+                if attempt.error_code is None:
+                    called.calls_succeeded += 1
+                else:
+                    called.calls_failed += 1
             for use in record.tools:
                 counts = self._tools.setdefault(_name(self._tools, use.name), [0, 0])
                 counts[0 if use.ok else 1] += 1
@@ -122,7 +123,7 @@ class MetricsCollector:
                 run_requests=self._run_requests,
                 last_minute=self._last_minute(),
                 latency=self._window.summary(),
-                duration_s=self._duration_s.copy(),
+                duration_s=merged(each.duration_s for each in self._models.values()),
             )
 
     def get_dashboard_data(self) -> dict[str, object]:
@@ -182,22 +183,15 @@ class MetricsCollector:
     ) -> None:
         totals.count(success=success, latency_s=latency_s)
         self._window.add(latency_s)
-        self._duration_s.add(latency_s)
         _bump(self._agents, agent)
         if error is not None and not success:
             _bump(self._errors, error)
         second = int(self._monotonic())
-        if not self._seconds or self._seconds[-1][0] != second:
+        if second != self._second[0]:
             self._forget_seconds(second)
-            self._seconds.append([second, 0])
-        self._seconds[-1][1] += 1
-
-    def _count_call(self, attempt: Attempt) -> None:
-        called = self._totals(attempt.provider, attempt.model_id)
-        if attempt.error_code is None:
-            called.calls_succeeded += 1
-        else:
-            called.calls_failed += 1
+            self._second = [second, 0]
+            self._seconds.append(self._second)
+        self._second[1] += 1
 
     def _totals(self, provider: str, model: str) -> ModelTotals:
         found = self._models.get((provider, model))
@@ -223,8 +217,10 @@ def _name(known: Mapping[str, object], name: str) -> str:
 
 
 def _bump(counts: dict[str, int], name: str) -> None:
-    name = _name(counts, name)
-    counts[name] = counts.get(name, 0) + 1
+    if name not in counts:
+        name = _name(counts, name)
+        counts.setdefault(name, 0)
+    counts[name] += 1
 
 
 def _label(totals: ModelTotals) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -12,14 +12,21 @@ import msgspec
 from ymera.core.record import RequestRecord
 from ymera.monitoring.latency import LatencySummary
 
-__all__ = ["DURATION_BOUNDS_S", "TOKEN_BOUNDS", "Histogram", "MetricsSnapshot", "ModelTotals"]
+__all__ = [
+    "DURATION_BOUNDS_S",
+    "TOKEN_BOUNDS",
+    "Histogram",
+    "MetricsSnapshot",
+    "ModelTotals",
+    "merged",
+]
 
 # Bucket bounds as OpenTelemetry's conventions for generative AI advise.
 DURATION_BOUNDS_S = tuple(0.01 * 2**step for step in range(14))
 TOKEN_BOUNDS = tuple(float(4**step) for step in range(14))
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Histogram:
     """Counts of values by bucket.
 
@@ -51,6 +58,15 @@ class Histogram:
         return Histogram(bounds=self.bounds, counts=list(self.counts), total=self.total)
 
 
+def merged(durations: Iterable[Histogram]) -> Histogram:
+    """Return what histograms of durations add up to."""
+    whole = _durations()
+    for each in durations:
+        whole.counts = [mine + its for mine, its in zip(whole.counts, each.counts, strict=True)]
+        whole.total += each.total
+    return whole
+
+
 def _durations() -> Histogram:
     return Histogram(bounds=DURATION_BOUNDS_S)
 
@@ -59,7 +75,7 @@ def _tokens() -> Histogram:
     return Histogram(bounds=TOKEN_BOUNDS)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class ModelTotals:
     """Totals of one model; of the requests that no model answered where both names are empty.
 

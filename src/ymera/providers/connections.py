@@ -7,7 +7,6 @@ import functools
 import gc
 import ssl
 import warnings
-import weakref
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,9 +37,7 @@ class Target(NamedTuple):
 class Pool:
     """The connections of one event loop; the one used last is reused first."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Weak, or the pool would keep its own key in the transport's table alive.
-        self._loop = weakref.ref(loop)
+    def __init__(self) -> None:
         self._idle: dict[tuple[str, int, bool], list[Connection]] = {}
         self._all: set[Connection] = set()
         self._tls: ssl.SSLContext | None = None
@@ -74,7 +71,9 @@ class Pool:
                     make, target.host, target.port, ssl=self._context() if target.tls else None
                 )
         except TimeoutError as error:
-            raise (late[1]() if late is not None else _unreachable(target, "timed out")) from error
+            if late is None:
+                raise _unreachable(target, "timed out") from error
+            raise late[1].late(late[2], late[3]) from error
         except OSError as error:
             raise _unreachable(target, _reason(error)) from error
         if connection.usable:

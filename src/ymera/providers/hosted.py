@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -37,6 +37,8 @@ _ERROR_LIMIT_BYTES = 256 * 1024
 _READ_OUT_S = 0.2
 _READ_OUT_BYTES = 16 * 1024
 _MIN_SECRET_CHARS = 6
+_OK = 200
+_HTML = "text/html"
 _EFFORT = "reasoning_effort"
 _NO_REASONING = f"{_EFFORT} was left out: the model does not think before it answers."
 
@@ -104,10 +106,11 @@ class HostedProvider:
         )
         self._transport = transport
         self._now = now
+        self._asked: dict[tuple[Dialect, str, bool], tuple[str, Mapping[str, str]]] = {}
 
     async def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Yield the events of the answer; see `ymera.core.ports.ChatProvider.stream`."""
         address = self._address_for(request)
         wire = address.dialect
@@ -117,39 +120,35 @@ class HostedProvider:
             request, losses = _without_reasoning(request), (_NO_REASONING,)
         encoded = wire.encode_request(request, model.upstream_id, flags)
         if losses := losses + encoded.losses:
-            yield RequestAdapted(losses)
+            yield (RequestAdapted(losses),)
         tags = ThinkTags().split if Quirk.THINK_TAGS in flags else _as_they_are
         named = FreshIds(request.messages) if request.tools else _as_they_are
-        url = address.base_url + wire.path(model.upstream_id, request.stream)
-        accept = wire.framing.value if request.stream else "application/json"
-        response = await self._transport.post(
-            url, {**address.headers, "accept": accept}, encoded.body, deadlines
-        )
+        url, headers = self._asked_at(address, model.upstream_id, request.stream)
+        response = await self._transport.post(url, headers, encoded.body, deadlines)
         try:
-            await self._refuse_failure(response, wire)
+            if response.status != _OK or _HTML in _content_type(response):
+                await self._refuse_failure(response, wire)
             if limits := limits_in_headers(response.headers, self.provider_id, self._now()):
-                yield LimitsSeen(limits)
+                yield (LimitsSeen(limits),)
             # Some hosts answer a streaming request with one plain JSON object.
             if not request.stream or "application/json" in _content_type(response):
                 answer = await response.read(_ANSWER_LIMIT_BYTES)
-                for event in named(tags(wire.decode_answer(answer, self._secrets))):
-                    yield event
+                yield named(tags(wire.decode_answer(answer, self._secrets)))
                 return
-            parser = SSEParser() if wire.framing is Framing.SSE else LineParser()
-            decoder = wire.stream_decoder(self._secrets)
+            reading = _Reading(wire, self._secrets)
             hush = _Hush(deadlines.idle_s)
             async for chunk in response.chunks():
-                spoke = False
-                for data in parser.feed(chunk):
-                    for event in named(tags(decoder.feed(data))):
-                        spoke = True
-                        yield event
-                    if decoder.done:
-                        await _read_out(response)
-                        return
-                if hush.is_too_long(spoke):
+                events = named(tags(reading.feed(chunk)))
+                if events:
+                    yield events
+                if reading.failure is not None:
+                    raise reading.failure
+                if reading.decoder.done:
+                    await _read_out(response)
+                    return
+                if hush.is_too_long(bool(events)):
                     raise self._error("sent nothing but signs of life for too long", Kind.TRANSIENT)
-            if not decoder.finished:
+            if not reading.decoder.finished:
                 raise self._error("ended its answer before it was complete", Kind.TRANSIENT)
         finally:
             await response.close()
@@ -186,6 +185,18 @@ class HostedProvider:
     async def close(self) -> None:
         """Do nothing: the transport belongs to whoever made it."""
 
+    def _asked_at(
+        self, address: HostAddress, upstream_id: str, stream: bool
+    ) -> tuple[str, Mapping[str, str]]:
+        """Return URL and headers of a call; made once, since they are the same every time."""
+        wire = address.dialect
+        found = self._asked.get(key := (wire.dialect, upstream_id, stream))
+        if found is None:
+            accept = wire.framing.value if stream else "application/json"
+            url = address.base_url + wire.path(upstream_id, stream)
+            found = self._asked[key] = url, {**address.headers, "accept": accept}
+        return found
+
     def _address_for(self, request: ChatRequest) -> HostAddress:
         """Return the caller's own dialect where the host speaks it, else the preferred one."""
         spoken = request.verbatim.dialect if request.verbatim is not None else self._first
@@ -200,12 +211,40 @@ class HostedProvider:
                 error.kind, status, headers, body, self.provider_id, now
             )
             raise error
-        if "text/html" in _content_type(response):
+        if _HTML in _content_type(response):
             raise self._error("sent a web page instead of an answer", Kind.BAD_ANSWER)
 
     def _error(self, what: str, kind: Kind) -> ProviderError:
         scope = Scope.PROVIDER if kind is Kind.BAD_ANSWER else Scope.MODEL
         return ProviderError(f"{self.provider_id} {what}.", kind=kind, scope=scope)
+
+
+class _Reading:
+    """A streamed answer, from bytes to events.
+
+    Attributes:
+        decoder: of its dialect.
+        failure: what the upstream reported instead of going on, or that this is no answer. What
+            came before it in the same piece is the caller's all the same.
+    """
+
+    def __init__(self, wire: UpstreamDialect, secrets: tuple[str, ...]) -> None:
+        self._parser = SSEParser() if wire.framing is Framing.SSE else LineParser()
+        self.decoder = wire.stream_decoder(secrets)
+        self.failure: ProviderError | None = None
+
+    def feed(self, chunk: bytes) -> list[ChatEvent]:
+        """Return the events of one piece of the body."""
+        events: list[ChatEvent] = []
+        decoder = self.decoder
+        try:
+            for data in self._parser.feed(chunk):
+                events += decoder.feed(data)
+                if decoder.done:
+                    break
+        except ProviderError as error:
+            self.failure = error
+        return events
 
 
 class _Hush:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
@@ -18,8 +18,19 @@ __all__ = ["Connection", "Exchange", "Late"]
 _HEAD_LIMIT_BYTES = 64 * 1024
 _PAUSE_ABOVE_BYTES = 512 * 1024
 
-Late = tuple[float, Callable[[], ProviderError]]
-"""A deadline: the loop time at which it passes, and the error that then is raised."""
+
+class Clock(Protocol):
+    """Whose deadline it is."""
+
+    def late(self, what: str, limit_s: float | None) -> ProviderError:
+        """Return the error of a stage that took too long."""
+
+
+Late = tuple[float, Clock, str, float | None]
+"""A deadline: the loop time at which it passes, and what its clock is then asked for the error."""
+
+_names: dict[bytes, str] = {}
+_MOST_NAMES = 512
 
 
 class Connection(asyncio.Protocol):
@@ -48,6 +59,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at_s = 0.0
         self.served = 0
         self.idle_since = 0.0
 
@@ -85,6 +98,26 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.resume_reading()
 
+    def wake_by(self, at_s: float) -> None:
+        """Have the exchange look at its deadline at a loop time, or at an earlier one.
+
+        A timer per wait would cost more than the wait itself: this one is set again only when it
+        has gone off, or when an earlier deadline than its own comes.
+        """
+        if self._timer is not None:
+            if self._timer_at_s <= at_s:
+                return
+            self._timer.cancel()
+        self._timer_at_s = at_s
+        self._timer = self.loop.call_at(at_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._exchange is not None:
+            at_s = self._exchange.expire(self.loop.time())
+            if at_s is not None:
+                self.wake_by(at_s)
+
     def completed(self, *, reusable: bool) -> None:
         """Take note that the present answer is complete."""
         self._exchange = None
@@ -110,6 +143,9 @@ class Connection(asyncio.Protocol):
         """Tell whoever reads."""
         del exc
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         exchange, self._exchange = self._exchange, None
         self._on_lost(self)
         if exchange is not None:
@@ -134,6 +170,7 @@ class Exchange:
         self._head_bytes = 0
         self._ends_with_connection = False
         self._waiter: asyncio.Future[None] | None = None
+        self._late: Late | None = None
         self._failure: ProviderError | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -161,6 +198,10 @@ class Exchange:
             if self.complete:
                 return b""
             await self._wait(late)
+        return self.taken()
+
+    def taken(self) -> bytes:
+        """Return every byte of the body that came since the last call, without waiting."""
         chunks, self._chunks = self._chunks, []
         self._held_bytes = 0
         if not self.complete:
@@ -177,13 +218,23 @@ class Exchange:
             raise self._failure
         loop = self._connection.loop
         waiter = self._waiter = loop.create_future()
-        timer = None if late is None else loop.call_at(late[0], _expire, waiter, late[1])
+        self._late = late
+        if late is not None:
+            self._connection.wake_by(late[0])
         try:
             await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+
+    def expire(self, now_s: float) -> float | None:
+        """Fail whoever waits for too long; return when it is too long for one who still waits."""
+        waiter, late = self._waiter, self._late
+        if waiter is None or late is None or waiter.done():
+            return None
+        if now_s < late[0]:
+            return late[0]
+        waiter.set_exception(late[1].late(late[2], late[3]))
+        return None
 
     # --- what comes in -----------------------------------------------------------------------
 
@@ -214,21 +265,18 @@ class Exchange:
                 self._failure = _cut("cut the connection in the middle of its answer")
         self._wake()
 
-    def on_message_begin(self) -> None:
-        """Refuse a second answer to one request (parser)."""
-        if self.complete:
-            self._connection.abort()
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep one header (parser)."""
         if self.complete:
             return
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+        key = _names.get(name) or _lowered(name)
+        text = value.decode("latin-1").strip()
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
-        """Take the head (parser)."""
+        """Take the head (parser); a second answer to one request ends the trust in the sender."""
         if self.complete:
+            self._connection.abort()
             return
         status = self._parser.get_status_code()
         if status < 200:  # it only announces the real one
@@ -266,9 +314,12 @@ class Exchange:
         self._wake()
 
 
-def _expire(waiter: asyncio.Future[None], make_error: Callable[[], ProviderError]) -> None:
-    if not waiter.done():
-        waiter.set_exception(make_error())
+def _lowered(name: bytes) -> str:
+    """Return a header's name in lower case; the usual ones are turned into text once."""
+    text = name.decode("latin-1").lower()
+    if len(_names) < _MOST_NAMES:
+        _names[name] = text
+    return text
 
 
 def _cut(what: str) -> ProviderError:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import importlib.util
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -82,7 +82,7 @@ class LocalProvider:
 
     async def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Yield the events of the answer; see `ymera.core.ports.ChatProvider.stream`.
 
         `deadlines` are those of hosted models and do not count here: reading a long prompt takes
@@ -109,8 +109,8 @@ class LocalProvider:
             events = upstream.stream(bounded, model, self._deadlines())
             try:
                 async with contextlib.aclosing(events):
-                    async for event in events:
-                        yield event
+                    async for batch in events:
+                        yield batch
             except ProviderError as error:
                 # The cut connection is noticed before the process counts as gone.
                 if error.kind is ProviderErrorKind.TRANSIENT and await asyncio.to_thread(

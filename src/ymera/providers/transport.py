@@ -7,9 +7,7 @@ against the system's store, and answers are asked for uncompressed.
 from __future__ import annotations
 
 import asyncio
-import functools
-import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from ymera.core.errors import (
     ConfigError,
@@ -17,11 +15,14 @@ from ymera.core.errors import (
     ProviderErrorKind,
     ProviderErrorScope,
 )
+from ymera.core.per_loop import PerLoop
 from ymera.core.ports import Deadlines
 from ymera.providers.connections import Pool, Target, parse_target
 from ymera.providers.http1 import Exchange, Late
 
 __all__ = ["HttpResponse", "HttpTransport"]
+
+_MOST_HEADS = 1024
 
 
 class HttpTransport:
@@ -36,9 +37,8 @@ class HttpTransport:
     """
 
     def __init__(self) -> None:
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._pools: PerLoop[asyncio.AbstractEventLoop, Pool] = PerLoop(self._new_pool)
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
@@ -50,7 +50,9 @@ class HttpTransport:
             ProviderError: no connection, no answer in time, or no HTTP.
         """
         target = parse_target(url)
-        return await self._sent(target, _request(target, headers, body), deadlines)
+        head = self._head(url, target, headers)
+        request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        return await self._sent(target, request, deadlines)
 
     async def get(self, url: str, headers: Mapping[str, str], deadlines: Deadlines) -> HttpResponse:
         """Send one GET; like `post` without a body.
@@ -60,11 +62,13 @@ class HttpTransport:
             ProviderError: no connection, no answer in time, or no HTTP.
         """
         target = parse_target(url)
-        return await self._sent(target, _request(target, headers, None), deadlines)
+        head = self._head(url, target, headers)
+        return await self._sent(target, b"GET%b\r\n" % head.removeprefix(b"POST"), deadlines)
 
     async def _sent(self, target: Target, request: bytes, deadlines: Deadlines) -> HttpResponse:
-        clock = _Clock(deadlines, asyncio.get_running_loop(), target.host)
-        pool = self._pool()
+        loop = asyncio.get_running_loop()
+        pool = self._pools.of(loop)
+        clock = _Clock(deadlines, loop.time, target.host)
         kept = pool.take(target)
         if kept is not None:
             exchange = kept.send(request)
@@ -80,8 +84,9 @@ class HttpTransport:
     async def close(self) -> None:
         """Close every connection; answers still being read break off."""
         here = asyncio.get_running_loop()
-        pools = list(self._pools.items())
+        pools = self._pools.items()
         self._pools.clear()
+        self._heads.clear()
         for loop, pool in pools:
             if loop is here:
                 pool.close()
@@ -91,20 +96,28 @@ class HttpTransport:
                 pool.forget()
         await asyncio.sleep(0)  # lets the transports of this loop finish closing
 
-    def _pool(self) -> Pool:
-        loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
-            for other, old in list(self._pools.items()):
-                if other.is_closed():
-                    old.forget()
-                    del self._pools[other]
-            pool = self._pools[loop] = Pool(loop)
-        return pool
+    def _new_pool(self, _loop: asyncio.AbstractEventLoop) -> Pool:
+        for other, old in self._pools.items():
+            if other.is_closed():
+                old.forget()
+                self._pools.drop(other)
+        return Pool()
+
+    def _head(self, url: str, target: Target, headers: Mapping[str, str]) -> bytes:
+        """Return the head of a POST up to its length; of each client it is always the same."""
+        key = url, tuple(headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            head = self._heads[key] = target.head + _lines(headers)
+        return head
 
 
 class HttpResponse:
     """An answer whose head has arrived, as `ymera.core.ports.TransportResponse`."""
+
+    __slots__ = ("_clock", "_exchange", "headers", "status")
 
     def __init__(self, exchange: Exchange, clock: _Clock) -> None:
         self._exchange = exchange
@@ -114,9 +127,11 @@ class HttpResponse:
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body; see `ymera.core.ports.TransportResponse.read`."""
+        exchange = self._exchange
         pieces: list[bytes] = []
         size = 0
-        while chunk := await self._exchange.next_chunk(self._clock.idle()):
+        while True:
+            chunk = exchange.taken() if exchange.complete else await self.next_chunk()
             size += len(chunk)
             if size > limit:
                 await self.close()
@@ -125,12 +140,21 @@ class HttpResponse:
                     kind=ProviderErrorKind.BAD_ANSWER,
                     status=self.status,
                 )
+            if not chunk:
+                return b"".join(pieces)
             pieces.append(chunk)
-        return b"".join(pieces)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives; pieces that came meanwhile are joined."""
-        return _Chunks(self._exchange, self._clock)
+        return _Chunks(self)
+
+    async def next_chunk(self) -> bytes:
+        """Return every byte that came since the last call, b"" at the end.
+
+        Raises:
+            ProviderError: the answer was cut, or too late.
+        """
+        return await self._exchange.next_chunk(self._clock.idle())
 
     async def close(self) -> None:
         """Drop the connection unless the answer has come whole (then it is already kept)."""
@@ -140,15 +164,16 @@ class HttpResponse:
 class _Chunks:
     """Iterates over the body: unlike a generator it needs no closing when it is left early."""
 
-    def __init__(self, exchange: Exchange, clock: _Clock) -> None:
-        self._exchange = exchange
-        self._clock = clock
+    __slots__ = ("_response",)
+
+    def __init__(self, response: HttpResponse) -> None:
+        self._response = response
 
     def __aiter__(self) -> _Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await self._exchange.next_chunk(self._clock.idle())
+        chunk = await self._response.next_chunk()
         if not chunk:
             raise StopAsyncIteration
         return chunk
@@ -160,8 +185,8 @@ async def _answered(exchange: Exchange, clock: _Clock) -> HttpResponse:
     except BaseException:
         exchange.drop()  # cancelled, too late, or broken
         raise
-    encoding = exchange.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
+    encoding = exchange.headers.get("content-encoding")
+    if encoding is not None and encoding.lower() != "identity":
         exchange.drop()
         raise ProviderError(
             f"The upstream compressed its answer ({encoding!r}) although it was asked not to.",
@@ -174,11 +199,13 @@ async def _answered(exchange: Exchange, clock: _Clock) -> HttpResponse:
 class _Clock:
     """The deadlines of one call, as points of loop time."""
 
-    def __init__(self, deadlines: Deadlines, loop: asyncio.AbstractEventLoop, host: str) -> None:
+    __slots__ = ("_deadlines", "_end", "_host", "_time", "expired")
+
+    def __init__(self, deadlines: Deadlines, time: Callable[[], float], host: str) -> None:
         self._deadlines = deadlines
-        self._time = loop.time
+        self._time = time
         self._host = host
-        self._end = None if deadlines.total_s is None else loop.time() + deadlines.total_s
+        self._end = None if deadlines.total_s is None else time() + deadlines.total_s
         self.expired = False
 
     def connect(self) -> Late | None:
@@ -190,35 +217,35 @@ class _Clock:
     def idle(self) -> Late | None:
         return self._stage(self._deadlines.idle_s, "fell silent for {:g} s in its answer")
 
-    def _stage(self, limit_s: float | None, what: str) -> Late | None:
-        at = None if limit_s is None else self._time() + limit_s
-        if self._end is not None and (at is None or self._end < at):
-            return self._end, functools.partial(
-                self._late, "did not finish within {:g} s", self._deadlines.total_s
-            )
-        return None if at is None else (at, functools.partial(self._late, what, limit_s))
-
-    def _late(self, what: str, limit_s: float | None) -> ProviderError:
+    def late(self, what: str, limit_s: float | None) -> ProviderError:
+        """Return the error of a stage that took too long."""
         self.expired = True
         return ProviderError(
             f"{self._host} {what.format(limit_s)}.", kind=ProviderErrorKind.TRANSIENT
         )
 
+    def _stage(self, limit_s: float | None, what: str) -> Late | None:
+        end = self._end
+        if limit_s is None:
+            if end is None:
+                return None
+        else:
+            at = self._time() + limit_s
+            if end is None or at <= end:
+                return at, self, what, limit_s
+        return end, self, "did not finish within {:g} s", self._deadlines.total_s
 
-def _request(target: Target, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    """Return the bytes of a POST, of a GET where there is no body."""
+
+def _lines(headers: Mapping[str, str]) -> bytes:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ConfigError(
             "A request header holds a line break.", hint="Check the provider's key and headers."
         )
     try:
-        encoded = lines.encode("latin-1")
+        return lines.encode("latin-1")
     except UnicodeEncodeError as error:
         raise ConfigError(
             "A request header holds characters that HTTP cannot carry.",
             hint="Check the provider's key and headers.",
         ) from error
-    if body is None:
-        return b"GET%b%b\r\n" % (target.head.removeprefix(b"POST"), encoded)
-    return b"%bcontent-length: %d\r\n%b\r\n%b" % (target.head, len(body), encoded, body)

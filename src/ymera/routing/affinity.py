@@ -11,17 +11,21 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from ymera.core.access import Principal
-from ymera.core.chat import ChatRequest, ImagePart, Role, TextPart
+from ymera.core.chat import ChatRequest, ImagePart, Message, Role, TextPart
+from ymera.core.model import Model
 from ymera.core.task import TaskProfile
 
-__all__ = ["SWITCH_PRICE", "conversation_key", "goes_on", "staying_bonus"]
+__all__ = ["SWITCH_PRICE", "conversation_key", "goes_on", "outgrown_price", "staying_bonus"]
 
-SWITCH_PRICE = 0.2
-"""What a switch costs in a long conversation, in points of the score: as much as a model's whole
-experience can speak for it (+0.1) and against another (-0.1). Half of it is the price of any
-switch, the rest of reading the conversation again."""
+SWITCH_PRICE = 0.4
+"""What a switch costs in a long conversation, in points of the score: twice what experience can
+speak for a model (+0.1) and against another (-0.1). Measured: with 0.2, conversations leave a model
+whose minute is full and come back a turn later; with 0.4 they stay where they went. Half of it is
+the price of any switch, the rest of reading the conversation again."""
 
 _HALF_PRICE_TOKENS = 2_000
+_TURNS_A_MINUTE = 2
+"""At least: tools answer within seconds, and each turn sends the whole conversation again."""
 _KEY_BYTES = 16
 
 
@@ -31,22 +35,27 @@ def conversation_key(principal: Principal, request: ChatRequest) -> bytes | None
     It is a hash over the caller and how the conversation began: the system text and the first user
     message, which every later turn repeats.
     """
-    first = next((one for one in request.messages if one.role is Role.USER), None)
+    system: list[str] = []
+    first: Message | None = None
+    for message in request.messages:
+        if message.role is Role.SYSTEM:
+            system.append(message.text)
+        elif first is None and message.role is Role.USER:
+            first = message
     if first is None:
         return None
-    system = "".join(one.text for one in request.messages if one.role is Role.SYSTEM)
-    parts = (principal.kind, principal.id, system, *_said(first.content))
+    parts = (principal.kind, principal.id, "".join(system), *_said(first.content))
     # The lengths come first, so that no two lists of parts look the same.
-    lengths = " ".join([str(len(part)) for part in parts])
-    key = blake2b(f"{lengths}|".encode(), digest_size=_KEY_BYTES)
-    for part in parts:
-        key.update(part.encode("utf-8", "surrogatepass"))
-    return key.digest()
+    whole = "".join([*map("{} ".format, map(len, parts)), "|", *parts])
+    return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
 
 
 def goes_on(request: ChatRequest) -> bool:
     """Return whether some model has answered in this conversation: else nothing is to stay with."""
-    return any(one.role is Role.ASSISTANT for one in request.messages)
+    for message in request.messages:  # noqa: SIM110 - any() would make a generator, every time
+        if message.role is Role.ASSISTANT:
+            return True
+    return False
 
 
 def staying_bonus(profile: TaskProfile) -> float:
@@ -57,6 +66,24 @@ def staying_bonus(profile: TaskProfile) -> float:
     """
     tokens = profile.est_input_tokens
     return SWITCH_PRICE * (0.5 + 0.5 * tokens / (tokens + _HALF_PRICE_TOKENS))
+
+
+def outgrown_price(model: Model, profile: TaskProfile) -> float:
+    """Return what it costs that a conversation with tools will have to leave a model soon.
+
+    That is the price of a switch where the model's tokens a minute do not hold two turns of this
+    size: the next ones come at once and are larger. 0 for models that hold them, or whose
+    limit is not published.
+
+    Args:
+        model: another than the one that answered last, which costs no switch.
+        profile: of the request, whose prompt is the conversation so far.
+    """
+    limit = model.free.limits.tpm
+    if limit is None or not profile.needs.tools:
+        return 0.0
+    minute = _TURNS_A_MINUTE * (profile.est_input_tokens + profile.est_output_tokens)
+    return staying_bonus(profile) if minute > limit else 0.0
 
 
 def _said(content: tuple[object, ...]) -> list[str]:

@@ -72,7 +72,9 @@ def text_tokens(text: str) -> int:
 
 def input_tokens(request: ChatRequest) -> int:
     """Return the estimated prompt tokens of `request` with its tools and schema, at least 1."""
-    total = sum(map(_message_tokens, request.messages))
+    total = 0
+    for message in request.messages:
+        total += _message_tokens(message)
     for tool in request.tools:
         total += _TOKENS_PER_TOOL + text_tokens(tool.description or "")
         total += _json_tokens(tool.parameters)
@@ -96,11 +98,10 @@ def default_output_tokens(task_type: TaskType, complexity: TaskComplexity, promp
 def _message_tokens(message: Message) -> int:
     total = _TOKENS_PER_MESSAGE
     for part in message.content:
-        match part:
-            case TextPart():
-                total += text_tokens(part.text)
-            case ImagePart():
-                total += _TOKENS_PER_IMAGE
+        if type(part) is TextPart:
+            total += text_tokens(part.text)
+        elif type(part) is ImagePart:
+            total += _TOKENS_PER_IMAGE
     for call in message.tool_calls:
         total += _TOKENS_PER_TOOL + text_tokens(call.arguments)
     return total

@@ -6,7 +6,7 @@ from collections import Counter
 
 from ymera.core.route import Exclusion, ExclusionReason, RoutePlan
 
-__all__ = ["explain_no_route"]
+__all__ = ["explain_no_route", "in_words"]
 
 _WORDS = {
     ExclusionReason.NOT_CHAT: "not for chat",
@@ -49,6 +49,11 @@ _WAYS_OUT = (
 )
 
 
+def in_words(reason: ExclusionReason) -> str:
+    """Return a reason as what follows a number of models, such as `without a key`."""
+    return _WORDS[reason]
+
+
 def explain_no_route(plan: RoutePlan) -> tuple[str, str]:
     """Return message and hint for a plan without candidates.
 
@@ -62,7 +67,9 @@ def explain_no_route(plan: RoutePlan) -> tuple[str, str]:
     way_out = next((chosen[reason] for reason in _WAYS_OUT if reason in chosen), left_out[0])
     if plan.policy.only_model is not None:
         hint = _hint(way_out)
-        if hint == left_out[0].detail:  # said already
+        hint = hint.replace(left_out[0].detail, "").strip()  # the message says it already
+        hint = f"{hint[:-1]}." if hint.endswith(":") else hint
+        if not hint:
             hint = "Or name another model: `ymera models` lists them, `auto` chooses by itself."
         return f"{plan.policy.only_model} cannot serve this: {left_out[0].detail}", hint
     counts = Counter(each.reason for each in left_out)
@@ -93,7 +100,8 @@ def _hint(exclusion: Exclusion) -> str:
         case ExclusionReason.NO_KEY:
             return exclusion.detail
         case ExclusionReason.NO_CONSENT:
-            return f"{exclusion.detail} Then add it to `keyless_consent` in the configuration."
+            provider = exclusion.model_id.partition("/")[0]
+            return f"{exclusion.detail} `ymera setup --consent {provider}` agrees to them."
         case ExclusionReason.HEALTH | ExclusionReason.QUOTA:
             return f"Try again later: {exclusion.detail}"
         case ExclusionReason.KEY | ExclusionReason.CLOSED:

@@ -108,10 +108,11 @@ _Spot = tuple[BlockScope, str, str | None, str | None]
 class _Breaker:
     """State of one spot; `until` None: it has not been opened."""
 
-    __slots__ = ("failures", "kind", "probing", "until", "why")
+    __slots__ = ("failed_at", "failures", "kind", "probing", "until", "why")
 
     def __init__(self) -> None:
         self.failures = 0
+        self.failed_at: datetime | None = None
         self.kind = _Kind.TRANSIENT
         self.why = ""
         self.until: datetime | None = None
@@ -193,8 +194,14 @@ class HealthTable:
         key_id: str | None,
         error: ProviderError,
         now: datetime,
+        *,
+        began: datetime | None = None,
     ) -> Block | None:
-        """Note a failed call; returns what is avoided from now on because of it, if anything."""
+        """Note a failed call; returns what is avoided from now on because of it, if anything.
+
+        Calls that were under way together failed of one cause: only one that `began` after the
+        last failure counts as one more in a row.
+        """
         scope = _scope_of(error)
         if scope is None:
             return None
@@ -203,8 +210,10 @@ class HealthTable:
         if breaker is None:
             self._make_room()
             breaker = self._breakers[spot] = _Breaker()
-        if not breaker.is_open(now):  # calls that failed together are one failure
+        together = began is not None and breaker.failed_at is not None and began < breaker.failed_at
+        if not together and not breaker.is_open(now):
             breaker.failures += 1
+            breaker.failed_at = now
         breaker.kind, breaker.why = error.kind, _why(error, scope)
         wait_s = _wait_s(error, breaker.failures)
         if wait_s > 0:

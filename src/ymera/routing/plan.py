@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 
@@ -11,11 +11,13 @@ import msgspec
 from ymera.core.model import Model
 from ymera.core.route import Candidate, Exclusion, ExclusionReason, RoutePlan, RoutePolicy
 from ymera.core.task import TaskProfile
-from ymera.routing.affinity import staying_bonus
+from ymera.routing.affinity import outgrown_price, staying_bonus
 from ymera.routing.explain import explain_no_route
 from ymera.routing.filters import Admit, Availability, exclusion_of
-from ymera.routing.score import candidate_of, reason_of
+from ymera.routing.prices import Price
+from ymera.routing.score import Scoring
 from ymera.routing.selectors import selector
+from ymera.routing.shapes import Shape, Size
 
 __all__ = ["Snapshot", "explain_no_route", "plan"]
 
@@ -33,9 +35,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     availability: Availability = {}
 
     @cached_property
-    def callable_models(self) -> tuple[Model, ...]:
-        """The models that can be called, found once per snapshot."""
-        return tuple(model for model in self.models if model.id not in self.availability)
+    def shapes(self) -> dict[str, Shape]:
+        """Every model by its id as decisions see it, made once per snapshot."""
+        return {model.id: Shape(model) for model in self.models}
+
+    @cached_property
+    def callable_shapes(self) -> tuple[Shape, ...]:
+        """Those of the models that can be called."""
+        return tuple(shape for id, shape in self.shapes.items() if id not in self.availability)
 
 
 def plan(
@@ -47,6 +54,7 @@ def plan(
     advantages: Mapping[str, float] = MappingProxyType({}),
     stays_with: str | None = None,
     admit: Admit | None = None,
+    prices: Price | None = None,
 ) -> RoutePlan:
     """Return the plan.
 
@@ -65,23 +73,28 @@ def plan(
         stays_with: id of the model that answered this conversation's last turn: it gets a bonus in
             the score, which lets nothing in either.
         admit: says who can be asked at this moment, and with which key; None lets everyone in.
+        prices: says what the quota that a call would use is worth to later calls; None: nothing.
 
     Raises:
         ConfigError: `policy.selector` names no selector.
     """
-    fitting: list[Candidate] = []
     exclusions: list[Exclusion] = []
-    for model in snapshot.models if explain else _callable(snapshot, policy):
-        exclusion = exclusion_of(model, profile, policy, snapshot.availability)
-        if exclusion is None:
-            bonus = staying_bonus(profile) if model.id == stays_with else 0.0
-            learned = advantages.get(model.id, 0.0)
-            fitting.append(candidate_of(model, profile, policy, learned, staying=bonus))
-        else:
-            exclusions.append(exclusion)
+    scoring = Scoring(profile, policy)
+    fitting: list[Candidate] = []
+    for shape in _fitting(profile, snapshot, policy, exclusions, explain=explain):
+        model = shape.model
+        fitting.append(
+            scoring.candidate(
+                shape,
+                advantages.get(model.id, 0.0),
+                staying=_staying(model, profile, stays_with),
+                price=0.0 if prices is None else prices(model),
+            )
+        )
     ranked = _avoided_last(selector(policy.selector)(fitting, policy), policy)
+    keys: dict[str, str] = {}
     if admit is not None:
-        ranked = _admitted(ranked, profile, admit, exclusions, None if explain else policy)
+        ranked = _admitted(ranked, profile, admit, exclusions, keys, None if explain else policy)
     asked, spare = _cut(ranked, policy.max_candidates)
     if explain:
         behind = f"It ranks behind the {len(asked)} that will be asked."
@@ -92,23 +105,71 @@ def plan(
     return RoutePlan(
         profile=profile,
         policy=policy,
-        candidates=_reasoned(asked, profile, policy, alone=len(ranked) == 1),
+        candidates=_reasoned(asked, snapshot, scoring, policy, keys, alone=len(ranked) == 1),
         exclusions=tuple(exclusions),
+        admitted=admit is not None,
     )
+
+
+def _fitting(
+    profile: TaskProfile,
+    snapshot: Snapshot,
+    policy: RoutePolicy,
+    exclusions: list[Exclusion],
+    *,
+    explain: bool,
+) -> Iterator[Shape]:
+    """Yield the models that meet every requirement; the others go to `exclusions`."""
+    if explain:
+        shapes: Iterable[Shape] = snapshot.shapes.values()
+    else:
+        shapes = snapshot.callable_shapes
+        if policy.only_model is not None:
+            shapes = [shape for shape in shapes if shape.model.id == policy.only_model]
+    size = Size(profile)
+    for shape in shapes:
+        if not explain and shape.surely_fits(size):
+            yield shape
+            continue
+        exclusion = exclusion_of(shape.model, profile, policy, snapshot.availability)
+        if exclusion is None:
+            yield shape
+        else:
+            exclusions.append(exclusion)
+
+
+def _staying(model: Model, profile: TaskProfile, stays_with: str | None) -> float:
+    if model.id == stays_with:
+        return staying_bonus(profile)
+    return -outgrown_price(model, profile) if profile.needs.tools else 0.0
 
 
 def _reasoned(
-    asked: list[Candidate], profile: TaskProfile, policy: RoutePolicy, *, alone: bool
+    asked: list[Candidate],
+    snapshot: Snapshot,
+    scoring: Scoring,
+    policy: RoutePolicy,
+    keys: Mapping[str, str],
+    *,
+    alone: bool,
 ) -> tuple[Candidate, ...]:
-    """Return the candidates, each with why it stands where it does."""
-    return tuple(
-        msgspec.structs.replace(
-            candidate,
-            reason=reason_of(place, candidate, profile, alone=alone)
-            + _although(place, candidate, policy),
+    """Return the candidates, each with its key and with why it stands where it does."""
+    reasoned: list[Candidate] = []
+    for place, each in enumerate(asked, 1):
+        model = each.model
+        reason = scoring.reason(place, each, snapshot.shapes[model.id], alone=alone)
+        if policy.avoid:
+            reason += _although(place, each, policy)
+        reasoned.append(
+            Candidate(
+                model=model,
+                score=each.score,
+                terms=each.terms,
+                reason=reason,
+                key_id=keys.get(model.id),
+            )
         )
-        for place, candidate in enumerate(asked, 1)
-    )
+    return tuple(reasoned)
 
 
 def _admitted(
@@ -116,9 +177,10 @@ def _admitted(
     profile: TaskProfile,
     admit: Admit,
     exclusions: list[Exclusion],
+    keys: dict[str, str],
     policy: RoutePolicy | None,
 ) -> list[Candidate]:
-    """Return who can be asked now; the others go to `exclusions`.
+    """Return who can be asked now; the others go to `exclusions`, and names of keys to `keys`.
 
     With a policy, whoever ranks behind enough others is not looked at: nobody will ask it, or
     only after looking.
@@ -131,18 +193,11 @@ def _admitted(
         found = admit(candidate.model, profile)
         if isinstance(found, Exclusion):
             exclusions.append(found)
-        elif found is None:
-            admitted.append(candidate)
         else:
-            admitted.append(msgspec.structs.replace(candidate, key_id=found))
+            admitted.append(candidate)
+            if found is not None:
+                keys[candidate.model.id] = found
     return admitted
-
-
-def _callable(snapshot: Snapshot, policy: RoutePolicy) -> Iterable[Model]:
-    """Return the models worth a look: a pinned one alone, where one is pinned."""
-    pinned = policy.only_model
-    models = snapshot.callable_models
-    return models if pinned is None else [model for model in models if model.id == pinned]
 
 
 def _avoided_last(ranked: list[Candidate], policy: RoutePolicy) -> list[Candidate]:

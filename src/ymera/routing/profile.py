@@ -18,6 +18,8 @@ __all__ = ["profile"]
 _NAMES_A_CEILING = frozenset({Dialect.ANTHROPIC})
 """Dialects in which `max_tokens` has to be named, so that it says nothing of what is wanted."""
 
+_NOTHING_SPECIAL = Needs()
+
 
 def profile(
     request: ChatRequest, classifier: TaskClassifier, default_complexity: TaskComplexity
@@ -69,11 +71,17 @@ def _classify(
 
 def _needs(request: ChatRequest) -> Needs:
     shape = request.response_format
-    return Needs(
-        tools=bool(request.tools) and request.tool_choice != "none",
-        vision=any(
-            isinstance(part, ImagePart) for message in request.messages for part in message.content
-        ),
-        json_schema=shape is not None and shape.schema is not None,
-        private=request.hints.private,
-    )
+    tools = bool(request.tools) and request.tool_choice != "none"
+    schema = shape is not None and shape.schema is not None
+    vision, private = _has_images(request), request.hints.private
+    if not (tools or schema or vision or private):
+        return _NOTHING_SPECIAL
+    return Needs(tools=tools, vision=vision, json_schema=schema, private=private)
+
+
+def _has_images(request: ChatRequest) -> bool:
+    for message in request.messages:
+        for part in message.content:
+            if type(part) is ImagePart:
+                return True
+    return False

@@ -22,14 +22,20 @@ from ymera.core.quota import (
     Shortage,
 )
 from ymera.core.usage import Usage
-from ymera.routing.quota_meter import CLOSED, NEED_OF, Meter, Zones
-from ymera.routing.quota_reading import pool_price, row_of, shortage_of
+from ymera.routing.prices import Strain, strain_of
+from ymera.routing.quota_meter import (
+    CLOSED,
+    COUNTED_ANYWAY,
+    NEED_OF,
+    Meter,
+    Zones,
+    is_long,
+    suspect_longer,
+)
+from ymera.routing.quota_reading import row_of, shortage_of
 from ymera.routing.quota_windows import SPAN_US, Mark, as_us
 
 __all__ = ["QuotaBook", "Shortage", "Ticket"]
-
-_UNPUBLISHED = (Limit(metric=QuotaMetric.REQUESTS, window=QuotaWindow.DAY, confidence=0.0),)
-"""What is counted where the vendor publishes nothing, so that people see what was used."""
 
 _TOKENS = NEED_OF[QuotaMetric.TOKENS]
 _UNDER_WAY = NEED_OF[QuotaMetric.CONCURRENT]
@@ -173,7 +179,19 @@ class QuotaBook:
         at = self._take_time(now)
         for each in seen:
             if pools:
-                self._meter_for(pools, each).learn(each, at)
+                meter = self._meter_for(pools, each)
+                meter.learn(each, at)
+                if meter.strikes and meter.closed_until > at and each.limit is None:
+                    self._suspect_longer(pools, meter, at)
+
+    def _suspect_longer(self, pools: Sequence[PoolKey], refused: Meter, at: int) -> None:
+        """Look for what is used up after a refusal that names neither window nor number."""
+        meters = self._meters(pools)
+        if not any(map(is_long, meters)):  # from now on one is counted, so that it can be learned
+            self._pools[refused.pool].append(self._meter(refused.pool, COUNTED_ANYWAY))
+            self._groups.clear()
+            meters = self._meters(pools)
+        suspect_longer(meters, refused, at)
 
     def _meter_for(self, pools: Sequence[PoolKey], seen: LimitSeen) -> Meter:
         """Return the meter that a vendor speaks of; a new one where there is none."""
@@ -217,7 +235,14 @@ class QuotaBook:
     def price(self, pool: PoolKey, now: datetime) -> float:
         """Return what one call of this pool costs later calls: 0 nothing .. 1 none is left."""
         at = self._take_time(now)
-        return pool_price(self._meters_of(pool), at)
+        strain = strain_of(self._meters_of(pool), at)
+        pressed = max(strain.call, strain.usual)
+        return pressed / (1.0 + pressed)
+
+    def strain(self, pools: Sequence[PoolKey], now: datetime) -> Strain:
+        """Return how hard a call would press on these pools together."""
+        at = self._at if now is self._now else self._take_time(now)
+        return strain_of(self._meters(pools), at)
 
     def left(self, pools: Sequence[PoolKey], now: datetime) -> float:
         """Return the smallest share that is left of any limit, 0..1; 1 where none is known."""
@@ -331,7 +356,9 @@ class QuotaBook:
         return meters
 
     def _limits(self, pool: PoolKey) -> tuple[Limit, ...]:
-        return tuple(self._documented(pool)) or _UNPUBLISHED
+        found = tuple(self._documented(pool))
+        told = any(each.window is not QuotaWindow.INSTANT for each in found)
+        return found if told else (*found, COUNTED_ANYWAY)
 
     def _meter(self, pool: PoolKey, limit: Limit) -> Meter:
         return Meter(pool, limit, self._zones, keep_changes=self._keep_changes)

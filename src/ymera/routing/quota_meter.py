@@ -6,7 +6,7 @@ documentation wins while it has not expired.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import tzinfo
 
 import msgspec
@@ -34,7 +34,7 @@ from ymera.routing.quota_windows import (
     period,
 )
 
-__all__ = ["CLOSED", "NEED_OF", "Meter", "Zones"]
+__all__ = ["CLOSED", "COUNTED_ANYWAY", "NEED_OF", "Meter", "Zones", "is_long", "suspect_longer"]
 
 Zones = Callable[[str], tzinfo]
 """Finds a zone by its IANA name."""
@@ -68,12 +68,29 @@ _BACKOFF_S = {
     QuotaWindow.WEEK: 3600,
     QuotaWindow.MONTH: 3600,
 }
-_MAX_DOUBLINGS = 6
+_FACTOR = {QuotaWindow.MINUTE: 15}
+"""How much longer after each further refusal, elsewhere twice as long.
+
+Refusals that name no window are taken for a minute's: after 20 seconds, then after five minutes.
+What is still there then is of a window that is far longer.
+"""
+_MAX_STEPS = 6
 _NEARLY = 0.8
 _TIMES_FULL = 2
 _MOMENT_US = 2 * _SECOND
-_LONGEST_GUESS_US = 3600 * _SECOND
+_HOUR_US = 3600 * _SECOND
 _LONG = frozenset({QuotaWindow.DAY, QuotaWindow.WEEK, QuotaWindow.MONTH})
+
+COUNTED_ANYWAY = Limit(metric=QuotaMetric.REQUESTS, window=QuotaWindow.DAY, confidence=0.0)
+"""Counted where nothing else is published: people see it, and refusals may tell of it."""
+
+_SUSPECTED_AFTER = 3
+"""Refusals in a row that name no window, until a longer one is taken to be used up."""
+_GUESS_S = (3600, 6 * 3600, 86_400)
+_GUESSED = 0.3
+"""Confidence in a limit that is concluded from refusals alone."""
+_SAME = 0.8
+"""Share of an earlier guess at which one refusal is enough to make it again."""
 
 
 class Meter:
@@ -84,6 +101,7 @@ class Meter:
         turn: time from which on `refresh` has something to do.
         version: grows when a vendor's count replaced ours: earlier tickets correct less then.
         open, pending: tickets not settled yet, and what they took.
+        guess, guesses: what was concluded last from refusals that name no window, and how often.
         unsaved: uses by time since the last `drain`, None when nobody keeps them; amounts below
             0 are taken from the oldest.
     """
@@ -94,6 +112,8 @@ class Meter:
         "count",
         "dirty",
         "documented",
+        "guess",
+        "guesses",
         "learned",
         "metric",
         "need",
@@ -119,6 +139,7 @@ class Meter:
         self.learned: Limit | None = None
         self.closed_until = 0
         self.strikes = 0
+        self.guess = self.guesses = 0
         self.version = 0
         self.open = 0
         self.pending = 0
@@ -131,6 +152,15 @@ class Meter:
     def limit(self) -> Limit | None:
         """What is believed of it now, if anything."""
         return self.learned or self.documented
+
+    @property
+    def guess_ends(self) -> int:
+        """Until when a limit is believed that nothing but our own count speaks for."""
+        learned, documented = self.learned, self.documented
+        known = documented is not None and documented.amount is not None
+        if known or learned is None or learned.source is not LimitSource.COUNTED:
+            return NEVER
+        return NEVER if learned.expires_at is None else as_us(learned.expires_at)
 
     def refresh(self, at: int) -> None:
         """Let lapse what has lapsed: uses, a learned limit, a refusal."""
@@ -218,7 +248,13 @@ class Meter:
         return at + SPAN_US[self.window] * used // amount  # as a bucket that fills up steadily
 
     def _believe(
-        self, amount: int, source: LimitSource, at: int, confidence: float | None = None
+        self,
+        amount: int,
+        source: LimitSource,
+        at: int,
+        confidence: float | None = None,
+        *,
+        until: int | None = None,
     ) -> None:
         known = self.learned
         if known is not None and _RANK[known.source] < _RANK[source]:
@@ -227,6 +263,8 @@ class Meter:
         if source is LimitSource.COUNTED:
             windows_us = _COUNTED_WINDOWS * SPAN_US[self.window]
             believed_us = min(max(windows_us, 60 * _SECOND), SPAN_US[QuotaWindow.DAY])
+        if until is not None:
+            believed_us = until - at
         self.learned = Limit(
             metric=self.metric,
             window=self.window,
@@ -252,10 +290,37 @@ class Meter:
         limit = self.limit
         if limit is None or limit.amount is None or self.need > 1:
             return
-        passed = self.count.used - (self.pending // self.open if self.open else 0)
-        bound = max(passed, limit.amount // 2, 1)
+        bound = max(self._passed(), limit.amount // 2, 1)
         if bound < limit.amount:
             self._believe(bound, LimitSource.COUNTED, at)
+
+    def _passed(self) -> int:
+        """Return what was used without the call that was just refused."""
+        return self.count.used - (self.pending // self.open if self.open else 0)
+
+    def suspect(self, at: int, strikes: int) -> bool:
+        """Take what was used for all there is, if that many refusals in a row speak for it.
+
+        It is believed for an hour; then the vendor is asked again, and if it refuses once more,
+        believed for longer. Returns whether it is believed.
+        """
+        self.refresh(at)
+        passed = self._passed()
+        again = self.guesses > 0 and _SAME * self.guess <= passed <= self.guess / _SAME
+        if strikes < (1 if again and passed else _SUSPECTED_AFTER):
+            return False
+        self.guesses = self.guesses + 1 if again else 1
+        self.guess = passed
+        until = at + _GUESS_S[min(self.guesses, len(_GUESS_S)) - 1] * _SECOND
+        if self.window is QuotaWindow.SESSION and self.count.turn < NEVER:
+            until = max(until, self.count.turn)
+        if passed:
+            self._believe(passed, LimitSource.COUNTED, at, _GUESSED, until=until)
+        else:  # it was not counted before
+            self.closed_until = max(self.closed_until, until)
+        self.dirty = True
+        self.refresh(at)
+        return True
 
     def _close(self, seen: LimitSeen, at: int) -> None:
         """Ask no more until the reset, if it is known, else for longer with each refusal."""
@@ -266,14 +331,17 @@ class Meter:
             self.count.advance(at)
             until = max(until, self.count.turn)
         elif seen.reset_s is None:
+            if at < self.closed_until:
+                return  # it began before the refusal that closed it
             self.strikes += 1
             relief = self.count.turn
             if self.strikes <= _TIMES_FULL and self._nearly_full() and relief < NEVER:
                 self.closed_until = max(self.closed_until, relief, at + _MOMENT_US)
                 return
-            doubled = _BACKOFF_S[self.window] << min(self.strikes - 1, _MAX_DOUBLINGS)
+            steps = min(self.strikes - 1, _MAX_STEPS)
+            wait_us = _BACKOFF_S[self.window] * _FACTOR.get(self.window, 2) ** steps * _SECOND
             # Beyond its window, too: after some, it is a longer one that nobody speaks of.
-            until = at + min(doubled * _SECOND, max(SPAN_US[self.window], _LONGEST_GUESS_US))
+            until = at + min(wait_us, max(SPAN_US[self.window], _HOUR_US))
         self.closed_until = max(self.closed_until, until)
 
     def _nearly_full(self) -> bool:
@@ -315,7 +383,8 @@ class Meter:
             return
         since = self.count.since(at)
         stored = sum(amount for then, amount in uses if then >= since)
-        known = stored + sum((self.unsaved or {}).values())
+        unsaved = (self.unsaved or {}).items()
+        known = stored + sum(amount for then, amount in unsaved if then >= since)
         own = self.count.used if self.zone is not None else int(self.count.used * _COARSENED)
         if known > own:
             self.count.add(at, known - self.count.used)
@@ -335,3 +404,31 @@ def _count(limit: Limit, zones: Zones) -> Count:
         return RollingCount(SPAN_US[window])
     zone = zones(limit.zone)
     return CalendarCount(lambda at: period(window, zone, at))
+
+
+def is_long(meter: Meter) -> bool:
+    """Whether it counts calls or tokens over hours."""
+    return meter.need < NEED_OF[QuotaMetric.CONCURRENT] and SPAN_US[meter.window] > _HOUR_US
+
+
+def suspect_longer(meters: Iterable[Meter], refused: Meter, at: int) -> None:
+    """Look for the window that is used up, after a refusal that names neither window nor number.
+
+    It is the shortest of those that nobody publishes a number of, the narrowest pool first.
+
+    Args:
+        meters: of the call, the narrowest pool's first.
+        refused: the one that the refusal was taken to be about.
+        at: now.
+    """
+    unknown = [
+        meter
+        for meter in meters
+        if meter.metric is QuotaMetric.REQUESTS
+        and SPAN_US[meter.window] > SPAN_US[refused.window]
+        and (meter.documented is None or meter.documented.amount is None)
+        and (meter.learned is None or meter.learned.source is LimitSource.COUNTED)
+    ]
+    for meter in sorted(unknown, key=lambda each: SPAN_US[each.window]):
+        if meter.suspect(at, refused.strikes):
+            return

@@ -6,25 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ymera.core.quota import QuotaRow, QuotaWindow, Shortage
+from ymera.routing.prices import price_of
 from ymera.routing.quota_meter import CLOSED, Meter
 from ymera.routing.quota_windows import NEVER, SPAN_US, as_datetime
 
-__all__ = ["pool_price", "price_of", "row_of", "shortage_of"]
+__all__ = ["row_of", "shortage_of"]
 
 _HOUR_US = 3600 * 1_000_000
-_WEIGHTS = {
-    QuotaWindow.SECOND: 0.1,
-    QuotaWindow.MINUTE: 0.2,
-    QuotaWindow.HOUR: 0.3,
-    QuotaWindow.SESSION: 0.6,
-}
-"""What is soon whole again is worth little even when none is left: unused, it is lost."""
-_UNKNOWN_PRICE = 0.5
-"""Of a pool of which no limit is published: it may be one of few calls a day."""
-_WHOLE = 0.1
-"""How dear a window that rolls is while nothing of it is used."""
-_PLENTY = 1000.0
-"""Uses a day of which one more or less does not matter."""
 
 
 def shortage_of(meters: Sequence[Meter], needs: Sequence[int], at: int) -> Shortage | None:
@@ -61,49 +49,11 @@ def _until(meter: Meter, needed: int, at: int) -> int:
     limit = meter.limit
     amount = None if limit is None else limit.amount
     if amount is not None and needed > amount:
-        return NEVER
+        return meter.guess_ends
     if meter.window is QuotaWindow.INSTANT:
         return max(at, meter.closed_until)
     fits = at if amount is None else meter.count.fits_at(needed, amount, at)
-    return max(at if fits is None else fits, meter.closed_until)
-
-
-def pool_price(meters: Sequence[Meter], at: int) -> float:
-    """Return the price of a pool: that of its scarcest limit, or of the unknown."""
-    told = [meter for meter in meters if _tells(meter)]
-    prices = [price_of(meter, at) for meter in meters]
-    return max(prices if told else (*prices, _UNKNOWN_PRICE), default=_UNKNOWN_PRICE)
-
-
-def _tells(meter: Meter) -> bool:
-    limit = meter.limit
-    return (
-        meter.window is not QuotaWindow.INSTANT and limit is not None and limit.amount is not None
-    )
-
-
-def price_of(meter: Meter, at: int) -> float:
-    """Return what one use costs later ones, 0..1: scarcity against time to the reset."""
-    meter.refresh(at)
-    if meter.amount == CLOSED:
-        return 1.0
-    if meter.amount == NEVER or meter.window is QuotaWindow.INSTANT:
-        return 0.0
-    left = meter.amount - meter.count.used
-    weight = _WEIGHTS.get(meter.window, 1.0)
-    if left <= 0:
-        return weight
-    span = SPAN_US[meter.window]
-    whole_at = meter.count.whole_at()
-    left_share = left / meter.amount
-    a_day = meter.amount * SPAN_US[QuotaWindow.DAY] / span
-    rarity = 1.0 / (1.0 + a_day / _PLENTY)
-    if meter.zone is None:  # what rolls comes back all the time, and is lost while it is whole
-        behind = _WHOLE + (1.0 - _WHOLE) * (1.0 - left_share)
-    else:
-        wait_share = 1.0 if whole_at is None else min(max((whole_at - at) / span, 0.0), 1.0)
-        behind = wait_share / (wait_share + left_share)  # 0.5: used as fast as it comes
-    return weight * behind * (0.5 + 0.5 * rarity)
+    return max(at if fits is None else min(fits, meter.guess_ends), meter.closed_until)
 
 
 def row_of(meter: Meter, at: int) -> QuotaRow:

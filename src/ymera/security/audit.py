@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,11 @@ __all__ = ["AuditLog", "AuditValue"]
 AuditValue = str | int | float | bool | None
 
 _MAX_VALUE_CHARS = 500
+_MAX_REMEMBERED_CHARS = 100
+_OWN_ID = re.compile(r"req_[0-9a-f]{24}").fullmatch
+"""Ids that we give; nothing in them can look like a credential."""
+
+_encoder = msgspec.json.Encoder()
 _log = logging.getLogger(__name__)
 
 
@@ -60,12 +67,12 @@ class AuditLog:
         Raises:
             MachineError: the directory or file cannot be written.
         """
-        lines: dict[date, list[bytes]] = {}
+        lines: dict[date, list[_Line]] = {}
         for record in records:
-            at = record.at.astimezone(UTC)
+            at = record.at if record.at.tzinfo is UTC else record.at.astimezone(UTC)
             lines.setdefault(at.date(), []).append(_request_line(record, at))
         for day, of_day in lines.items():
-            self._append(day, b"".join(of_day))
+            self._append(day, _encoder.encode_lines(of_day))
 
     def log(self, action: str, **fields: AuditValue) -> None:
         """Append one line for something that is no request: a start, a change, a refused origin.
@@ -116,21 +123,33 @@ def _is_cut(descriptor: int) -> bool:
     return os.read(descriptor, 1) != b"\n"
 
 
-def _request_line(record: RequestRecord, at: datetime) -> bytes:
-    found: dict[str, object] = {"findings": record.findings} if record.findings else {}
-    return _line(
-        found
-        | {
-            "action": "request",
-            "error_code": record.error_code,
-            "model": record.model_id,
-            "outcome": "success" if record.error_code is None else "failure",
-            "principal": _shown(record.principal.id),
-            "principal_kind": record.principal.kind,
-            "request_id": _shown(record.id),
-            "requested_model": _shown(record.requested_model),
-            "ts": at,
-        }
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written of a request; fields in the order of the alphabet, which is the line's."""
+
+    action: str = "request"
+    error_code: str | None
+    findings: tuple[str, ...] | msgspec.UnsetType
+    model: str | None
+    outcome: str
+    principal: AuditValue
+    principal_kind: str
+    request_id: AuditValue
+    requested_model: AuditValue
+    ts: datetime
+
+
+def _request_line(record: RequestRecord, at: datetime) -> _Line:
+    principal, id_ = record.principal, record.id
+    return _Line(
+        error_code=record.error_code,
+        findings=record.findings or msgspec.UNSET,
+        model=record.model_id,
+        outcome="success" if record.error_code is None else "failure",
+        principal=_shown_name(principal.id),
+        principal_kind=principal.kind,
+        request_id=id_ if _OWN_ID(id_) else _shown(id_),
+        requested_model=_shown_name(record.requested_model),
+        ts=at,
     )
 
 
@@ -144,3 +163,13 @@ def _shown(value: AuditValue) -> AuditValue:
         return value
     value = redact(value[:_MAX_VALUE_CHARS])
     return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _shown_name(name: str) -> AuditValue:
+    """Return a name that many requests share, as `_shown`."""
+    return _shown_before(name) if len(name) <= _MAX_REMEMBERED_CHARS else _shown(name)
+
+
+@lru_cache(maxsize=256)
+def _shown_before(name: str) -> AuditValue:
+    return _shown(name)

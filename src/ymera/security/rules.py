@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from ymera.security.anchors import Anchors
+
 __all__ = [
     "InjectionRule",
     "InjectionRules",
@@ -37,6 +39,7 @@ class SecretRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     anchors: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     bounded: bool = True
+    needs: tuple[str, str] | None = None
     grow: str
     pattern: str
     rest: str = ""
@@ -89,26 +92,15 @@ class SecretRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return max(map(len, self.by_anchor))
 
     @cached_property
-    def _by_mark(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Anchors in lower case by a character of theirs that is rare in prose; "" for words."""
-        found: dict[str, list[str]] = {}
-        for anchor in self.by_anchor:
-            mark = next((char for char in anchor if not (char.isalpha() and char.islower())), "")
-            found.setdefault("" if mark.isalpha() else mark, []).append(anchor.lower())
-        return tuple((mark, tuple(anchors)) for mark, anchors in found.items())
-
-    def may_stand_in(self, text: str) -> bool:
-        """Return whether some whole anchor may stand in `text`; False is sure.
-
-        Looking for words one by one is several times faster than one expression for all of them.
-        """
-        lower = text.lower()
-        for mark, anchors in self._by_mark:
-            if mark in text:
-                for anchor in anchors:
-                    if anchor in lower:
-                        return True
-        return False
+    def anchors(self) -> Anchors:
+        """Tells quickly where anchors are."""
+        names = [name for rule in self.rule for name in rule.names]
+        needs = {
+            anchor: rules[0].needs
+            for anchor, rules in self.by_anchor.items()
+            if rules[0].needs and {rule.needs for rule in rules} == {rules[0].needs}
+        }
+        return Anchors([anchor for anchor in self.by_anchor if anchor not in names], names, needs)
 
     @cached_property
     def anchor_re(self) -> re.Pattern[str]:
@@ -117,7 +109,7 @@ class SecretRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         free = [a for rule in self.rule if not rule.bounded for a in rule.anchors]
         names = [name for rule in self.rule for name in rule.names]
         return re.compile(
-            f"(?<![A-Za-z0-9])(?:{_trie(bounded)})|(?<![A-Za-z])(?i:{_trie(names)})|{_trie(free)}",
+            f"(?<![A-Za-z])(?:(?<![0-9])(?:{_trie(bounded)})|(?i:{_trie(names)}))|{_trie(free)}",
             re.ASCII,
         )
 

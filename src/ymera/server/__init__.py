@@ -1,1 +1,1 @@
-"""The HTTP front doors: a raw ASGI hot path for chat, Starlette for everything else."""
+"""The HTTP front doors: our own HTTP/1.1 server, hot routes, Starlette for everything else."""

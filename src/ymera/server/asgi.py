@@ -1,88 +1,110 @@
-"""The ASGI application: origin rules, the hot path, and Starlette for everything else."""
+"""The same site as an ASGI app: for tests, and for whoever runs Ymera under a server of theirs."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+import asyncio
 
 from ymera.app import App
-from ymera.core.errors import YmeraError
-from ymera.server.chat_route import ChatRoute
-from ymera.server.http import REQUEST_ID, Handler, Message, Receive, Scope, Send, respond_error
-from ymera.server.messages import naming_the_request
-from ymera.server.ollama import ollama_handlers
-from ymera.server.origin import OriginPolicy
-from ymera.server.pages import pages
-from ymera.server.spoken import MESSAGES_PATHS, spoken_in
-from ymera.wire import anthropic, openai_chat, openai_responses
-from ymera.wire.codec import CallerDialect
+from ymera.server.exchange import JSON, Exchange, Handler, as_fields, header_lines
+from ymera.server.http import ClientGone, Message, Receive, Scope, Send, read_body
+from ymera.server.site import AppSite
 
 __all__ = ["Server"]
-
-_CHAT_ROUTES: Mapping[str, CallerDialect] = {
-    "/v1/chat/completions": openai_chat.CALLER,
-    "/v1/responses": openai_responses.CALLER,
-    "/v1/messages": anthropic.CALLER,
-}
-
-_log = logging.getLogger(__name__)
 
 
 class Server:
     """One ASGI app around one `App`; the App outlives it and is closed by its owner."""
 
     def __init__(self, app: App) -> None:
-        self._app = app
-        handlers: dict[str, Handler] = {
-            path: ChatRoute(dialect, app.front_door, lambda: app.settings.server.max_body_bytes)
-            for path, dialect in _CHAT_ROUTES.items()
-        }
-        handlers |= ollama_handlers(app)
-        self._hot = {("POST", path): handler for path, handler in handlers.items()}
-        self._pages = pages(app, self._hot)
-        self._origins_for: object = None
-        self._origins = OriginPolicy()
+        self._site = AppSite(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] != "http":
-            await self._pages(scope, receive, send)
+            await self._site.pages(scope, receive, send)
             return
-        chat = self._hot.get((scope["method"], scope["path"]))
-        if scope["path"] in MESSAGES_PATHS:
-            send = naming_the_request(send)
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        exchange = _AsgiExchange(scope, send)
+        handler = self._site.hot.get(exchange.path) if exchange.method == "POST" else None
         try:
-            self._origin_policy().check(scope["method"], scope["headers"])
-            await (chat or self._pages)(scope, receive, watched_send)
+            self._site.check(exchange.method, exchange.headers, exchange.fields)
+            if handler is None:
+                await self._site.pages(scope, receive, exchange.pass_on)
+            else:
+                await self._serve(handler, exchange, receive, scope)
+        except ClientGone:
+            return
         except Exception as error:  # outermost handler: every failure is answered in the dialect
-            told = _told(error, scope)
-            if started:
-                raise  # too late to answer: uvicorn cuts the connection
-            await respond_error(send, told, spoken_in(scope).encode_error)
+            if exchange.started:  # too late to answer: whoever carries the bytes cuts it off
+                await exchange.drained()
+                raise
+            self._site.fail(exchange, error)
+        await exchange.drained()
 
-    def _origin_policy(self) -> OriginPolicy:
-        settings = self._app.settings.server
-        if settings is not self._origins_for:  # the configuration was reloaded
-            self._origins_for = settings
-            self._origins = OriginPolicy(
-                hosts=(settings.host, *settings.allowed_hosts), origins=settings.allowed_origins
-            )
-        return self._origins
+    async def _serve(
+        self, handler: Handler, exchange: _AsgiExchange, receive: Receive, scope: Scope
+    ) -> None:
+        exchange.body = await read_body(scope, receive, self._site.max_body_bytes())
+        watcher = asyncio.ensure_future(_cancel_when_gone(receive, asyncio.current_task()))
+        try:
+            await handler(exchange)
+        except asyncio.CancelledError:
+            if not watcher.done():
+                raise  # not the client: the server stops
+        finally:
+            watcher.cancel()
 
 
-def _told(error: Exception, scope: Scope) -> YmeraError:
-    """Return what the client is told of a failure; the details of a bug go to the log alone."""
-    request_id: str | None = scope.get(REQUEST_ID)
-    if not isinstance(error, YmeraError):
-        where = (scope["method"], scope["path"], request_id or "-")
-        _log.error("request failed: %s %s (%s)", *where, exc_info=error)
-        error = YmeraError("Ymera met a bug; its log says where.")
-    error.request_id = request_id or error.request_id
-    return error
+async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
+    """Wait until the client has gone, then cancel what is done for it."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    if serving is not None:
+        serving.cancel()
+
+
+class _AsgiExchange(Exchange):
+    """A request that came over ASGI; what is written leaves when it is drained."""
+
+    __slots__ = ("_leaving", "_send")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        headers = list(scope["headers"])
+        super().__init__(scope["method"], scope["path"], headers, as_fields(headers), b"")
+        self._send = send
+        self._leaving: list[Message] = []
+        self.congested = True  # nothing leaves by itself
+
+    async def pass_on(self, message: Message) -> None:
+        """Send what a page says."""
+        self.started = True
+        await self._send(message)
+
+    def respond(
+        self, status: int, body: bytes, lines: bytes = b"", content_type: bytes = JSON
+    ) -> None:
+        """Send a whole answer."""
+        length = b"%d" % len(body)
+        own = header_lines([(b"content-type", content_type), (b"content-length", length)])
+        self.start_stream(status, own + lines)
+        self.end(body)
+
+    def start_stream(self, status: int, lines: bytes) -> None:
+        """Begin an answer."""
+        self.started = True
+        pairs = [line.partition(b": ")[::2] for line in lines.split(b"\r\n") if line]
+        self._leaving.append({"type": "http.response.start", "status": status, "headers": pairs})
+
+    def write(self, piece: bytes) -> None:
+        """Send a piece."""
+        self._leaving.append({"type": "http.response.body", "body": piece, "more_body": True})
+
+    def end(self, last: bytes = b"") -> None:
+        """Send the last piece."""
+        self.ended = True
+        self._leaving.append({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def drained(self) -> None:
+        """Send what was written."""
+        leaving, self._leaving = self._leaving, []
+        for message in leaving:
+            await self._send(message)

@@ -1,33 +1,22 @@
-"""A route that chats, in one dialect: the hot path, raw ASGI."""
+"""A route that chats, in one dialect: the hot path."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
 from contextlib import aclosing
+from functools import lru_cache
 
 from ymera.core.access import LOCAL_OWNER
-from ymera.core.chat import ChatRequest
 from ymera.core.errors import YmeraError
+from ymera.core.model import Dialect, Model
 from ymera.engine.door import Door
 from ymera.engine.reply import Reply
 from ymera.engine.trace import RequestTrace, new_request_id
+from ymera.server.exchange import Exchange
 from ymera.server.hints import with_header_hints
-from ymera.server.http import (
-    REQUEST_ID,
-    ClientGone,
-    Header,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    read_body,
-    respond,
-)
-from ymera.wire.codec import AnswerHead, CallerDialect, Framing
+from ymera.wire.codec import AnswerHead, CallerDialect
 
-__all__ = ["ChatRoute", "cancel_when_gone"]
+__all__ = ["ChatRoute", "model_lines"]
 
 
 class ChatRoute:
@@ -36,80 +25,96 @@ class ChatRoute:
     Args:
         dialect: what callers of this route speak; errors are told in it, too.
         door: takes the requests.
-        max_body_bytes: returns the largest request body accepted.
     """
 
-    def __init__(
-        self, dialect: CallerDialect, door: Door, max_body_bytes: Callable[[], int]
-    ) -> None:
+    __slots__ = ("_door", "_names_request_twice", "_stream_lines", "dialect")
+
+    def __init__(self, dialect: CallerDialect, door: Door) -> None:
         self.dialect = dialect
         self._door = door
-        self._max_body_bytes = max_body_bytes
+        # Anthropic's SDKs read the request's id under a name without `x-`.
+        self._names_request_twice = dialect.dialect is Dialect.ANTHROPIC
+        framing = dialect.framing.value.encode()
+        self._stream_lines = (
+            b"content-type: %b; charset=utf-8\r\ncache-control: no-store\r\n" % framing
+        )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; a client that goes away cancels the upstream call.
+    async def __call__(self, exchange: Exchange) -> None:
+        """Serve one request; cancelling it, as when the caller leaves, cancels the upstream call.
 
         Raises:
             YmeraError: no answer could be had; nothing has been sent.
         """
-        scope[REQUEST_ID] = request_id = new_request_id()
-        try:
-            body = await read_body(scope, receive, self._max_body_bytes())
-        except ClientGone:
-            return
-        request = with_header_hints(self.dialect.decode_request(body), scope["headers"])
-        watcher = asyncio.ensure_future(cancel_when_gone(receive, asyncio.current_task()))
-        try:
-            await self._answer(request, request_id, send)
-        except asyncio.CancelledError:
-            if not watcher.done():
-                raise  # not the client: the server stops
-        finally:
-            watcher.cancel()
-
-    async def _answer(self, request: ChatRequest, request_id: str, send: Send) -> None:
+        exchange.request_id = request_id = new_request_id()
+        dialect = self.dialect
+        request = with_header_hints(dialect.decode_request(exchange.body), exchange.fields)
         reply = await self._door.handle(request, LOCAL_OWNER, request_id=request_id)
         if request.stream:
-            await self._send_events(reply, send)
+            await self._send_stream(reply, exchange)
         else:
-            await self._send_whole(reply, send)
+            body = dialect.encode_answer(await reply.answer(), _head(reply.trace))
+            exchange.respond(200, body, self._lines(reply.trace))
 
-    async def _send_whole(self, reply: Reply, send: Send) -> None:
-        answer = await reply.answer()
-        body = self.dialect.encode_answer(answer, _head(reply))
-        await respond(send, 200, body, _headers(reply))
-
-    async def _send_events(self, reply: Reply, send: Send) -> None:
+    async def _send_stream(self, reply: Reply, exchange: Exchange) -> None:
         """Relay the answer as it comes; a failure after the start ends in an error event."""
-        encoder = self.dialect.stream_encoder(_head(reply))
-        started = False
+        encoder = self.dialect.stream_encoder(_head(reply.trace))
+        encode = encoder.encode
         try:
-            async with aclosing(reply.events()) as events:  # before any await: it holds the call
-                async for event in events:
-                    if not started:
-                        started = True
-                        await send(_stream_start(reply, self.dialect.framing))
-                    piece = encoder.encode(event)
+            async with aclosing(reply.batches()) as batches:  # before any await: it holds the call
+                async for batch in batches:
+                    if not exchange.started:
+                        exchange.start_stream(200, self._stream_lines + self._lines(reply.trace))
+                    if len(batch) == 1:
+                        piece = encode(batch[0])
+                    else:
+                        piece = b"".join([encode(event) for event in batch])
                     if piece:
-                        await send(_body(piece, more=True))
+                        exchange.write(piece)
+                        if exchange.congested:
+                            await exchange.drained()
             last = encoder.end()
         except YmeraError as error:
-            if not started:
+            if not exchange.started:
                 raise
             last = encoder.error(error)
-        await send(_body(last, more=False))
+        exchange.end(last)
+
+    def _lines(self, trace: RequestTrace) -> bytes:
+        """Return what SURFACE section 4 promises; the cost is absent when it is unknown."""
+        lines = (
+            f"x-request-id: {trace.id}\r\n"
+            f"x-ymera-cache: {_cache_word(trace)}\r\n"
+            f"x-ymera-overhead-ms: {1000 * (trace.overhead_s or 0.0):.3f}\r\n"
+        )
+        if not trace.of_many:
+            lines += f"x-ymera-attempts: {len(trace.attempts)}\r\n"
+        if trace.model is not None:
+            lines += model_lines(trace.model)
+        if (run_id := trace.request.hints.run_id) is not None:
+            lines += f"x-ymera-run: {_one_line(run_id)}\r\n"
+        if (cost := trace.cost_usd()) is not None:
+            lines += f"x-ymera-cost-usd: {cost}\r\n"
+        if self._names_request_twice:
+            lines += f"request-id: {trace.id}\r\n"
+        return lines.encode()
 
 
-async def cancel_when_gone(receive: Receive, serving: asyncio.Task[None] | None) -> None:
-    """Wait until the client has gone, then cancel what is done for it."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if serving is not None:
-        serving.cancel()
+def model_lines(model: Model) -> str:
+    """Return the header lines that name a model and its provider."""
+    return _model_lines(model.id, model.provider)
 
 
-def _head(reply: Reply) -> AnswerHead:
-    trace = reply.trace
+@lru_cache(maxsize=1024)
+def _model_lines(model_id: str, provider: str) -> str:
+    names = f"x-ymera-model: {_one_line(model_id)}\r\n"
+    return f"{names}x-ymera-provider: {_one_line(provider)}\r\n"
+
+
+def _one_line(text: str) -> str:
+    return "".join(char for char in text if char.isprintable())
+
+
+def _head(trace: RequestTrace) -> AnswerHead:
     model = trace.model
     return AnswerHead(
         id=trace.id,
@@ -120,43 +125,7 @@ def _head(reply: Reply) -> AnswerHead:
     )
 
 
-def _stream_start(reply: Reply, framing: Framing) -> Message:
-    return {
-        "type": "http.response.start",
-        "status": 200,
-        "headers": [
-            (b"content-type", b"%b; charset=utf-8" % framing.value.encode()),
-            (b"cache-control", b"no-store"),
-            *_headers(reply),
-        ],
-    }
-
-
-def _body(piece: bytes, *, more: bool) -> Message:
-    return {"type": "http.response.body", "body": piece, "more_body": more}
-
-
-def _cache_word(trace: RequestTrace) -> bytes:
+def _cache_word(trace: RequestTrace) -> str:
     if trace.cached:
-        return b"hit"
-    return b"off" if trace.cache_key is None else b"miss"
-
-
-def _headers(reply: Reply) -> list[Header]:
-    """Return what SURFACE section 4 promises; the cost header is absent when it is unknown."""
-    trace = reply.trace
-    headers = [
-        (b"x-request-id", trace.id.encode()),
-        (b"x-ymera-cache", _cache_word(trace)),
-        (b"x-ymera-overhead-ms", b"%.3f" % (1000 * (trace.overhead_s or 0.0))),
-    ]
-    if not trace.of_many:
-        headers.append((b"x-ymera-attempts", b"%d" % len(trace.attempts)))
-    if trace.model is not None:
-        headers.append((b"x-ymera-model", trace.model.id.encode()))
-        headers.append((b"x-ymera-provider", trace.model.provider.encode()))
-    if (run_id := trace.request.hints.run_id) is not None:
-        headers.append((b"x-ymera-run", run_id.encode()))
-    if (cost := trace.cost_usd()) is not None:
-        headers.append((b"x-ymera-cost-usd", str(cost).encode()))
-    return headers
+        return "hit"
+    return "off" if trace.cache_key is None else "miss"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
@@ -12,32 +12,36 @@ from ymera.core.chat import ChatRequest
 from ymera.core.errors import InvalidRequest
 from ymera.core.task import TaskComplexity, TaskType
 from ymera.routing.policies import ALIASES
-from ymera.server.http import Header
 
 __all__ = ["with_header_hints"]
 
-_PREFIX = b"x-ymera-"
+_NAMES = frozenset(
+    {
+        b"cache-control",
+        b"x-ymera-complexity",
+        b"x-ymera-no-store",
+        b"x-ymera-prefer",
+        b"x-ymera-private",
+        b"x-ymera-task-type",
+        b"x-ymera-tools",
+    }
+)
 _TRUE, _FALSE = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-def with_header_hints(request: ChatRequest, headers: Iterable[Header]) -> ChatRequest:
-    """Return `request` with the hints its headers carry.
+def with_header_hints(request: ChatRequest, fields: Mapping[bytes, bytes]) -> ChatRequest:
+    """Return `request` with the hints its headers carry; their names are in lower case.
 
     Raises:
         InvalidRequest: a hint with an unknown value.
     """
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name.startswith(_PREFIX):
-            found[name] = value
-        elif name == b"cache-control" and b"no-cache" in value.lower():
-            hints = msgspec.structs.replace(request.hints, fresh=True)
-            request = msgspec.structs.replace(request, hints=hints)
-    if not found:
+    if _NAMES.isdisjoint(fields):
         return request
     hints = request.hints
-    text = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.items()}
+    text = {name.decode(): fields[name].decode("latin-1") for name in _NAMES & fields.keys()}
+    if "no-cache" in text.get("cache-control", "").lower():
+        hints = msgspec.structs.replace(hints, fresh=True)
     if "x-ymera-task-type" in text:
         hints = msgspec.structs.replace(hints, task_type=_word(TaskType, text, "x-ymera-task-type"))
     if "x-ymera-complexity" in text:

@@ -10,11 +10,11 @@ from starlette.routing import Route
 from ymera.app import App
 from ymera.core.errors import UnknownModel
 from ymera.routing.estimate import input_tokens
-from ymera.server.http import ClientGone, Message, Send, read_body
+from ymera.server.http import ClientGone, read_body
 from ymera.wire import anthropic
 from ymera.wire.anthropic import ListedModel
 
-__all__ = ["list_models", "messages_routes", "naming_the_request", "show_model"]
+__all__ = ["list_models", "messages_routes", "show_model"]
 
 
 def messages_routes(app: App) -> list[Route]:
@@ -53,19 +53,6 @@ def show_model(app: App, name: str) -> Response:
     if name not in app.model_names():
         raise UnknownModel(f"No model is called {name!r}.", hint="GET /v1/models lists all.")
     return _json(anthropic.encode_model(_listed(app, name), app.catalog_date))
-
-
-def naming_the_request(send: Send) -> Send:
-    """Return a `send` that repeats the request's id under the name that Anthropic's SDKs read."""
-
-    async def named(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = message["headers"]
-            ids = [(b"request-id", value) for name, value in headers if name == b"x-request-id"]
-            message = {**message, "headers": [*headers, *ids]}
-        await send(message)
-
-    return named
 
 
 def _listed(app: App, name: str) -> ListedModel:

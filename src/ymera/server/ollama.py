@@ -17,16 +17,8 @@ from ymera.core.errors import InvalidRequest, UnknownModel, Unsupported
 from ymera.core.model import Model, ModelKind
 from ymera.routing.policies import ALIASES
 from ymera.server.chat_route import ChatRoute
-from ymera.server.http import (
-    ClientGone,
-    Handler,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    read_body,
-    respond,
-)
+from ymera.server.exchange import Exchange, Handler
+from ymera.server.http import ClientGone, read_body
 from ymera.wire import ollama
 from ymera.wire.codec import CallerDialect
 from ymera.wire.ollama.load import encode_loaded, load_request
@@ -65,8 +57,7 @@ def ollama_handlers(app: App) -> Mapping[str, Handler]:
     def handler(dialect: CallerDialect, *, chat: bool) -> Handler:
         decode = dialect.decode_request
         forgiving = replace(dialect, decode_request=lambda body: known(decode(body)))
-        route = ChatRoute(forgiving, app.front_door, lambda: app.settings.server.max_body_bytes)
-        return _answering_loads(app, route, chat=chat)
+        return _answering_loads(app, ChatRoute(forgiving, app.front_door), chat=chat)
 
     return {
         "/api/chat": handler(ollama.CALLER, chat=True),
@@ -81,34 +72,16 @@ def _answering_loads(app: App, route: Handler, *, chat: bool) -> Handler:
     unloaded when it has not been for a while.
     """
 
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await read_body(scope, receive, app.settings.server.max_body_bytes)
-        except ClientGone:
-            return
-        wanted = load_request(body)
+    async def handle(exchange: Exchange) -> None:
+        wanted = load_request(exchange.body)
         if wanted is None:
-            await route(scope, _once(body, receive), send)
+            await route(exchange)
             return
         if _card(app, without_tag(app, wanted.model)) is None:
             raise _unknown(wanted.model)
-        await respond(send, 200, encode_loaded(wanted, datetime.now(UTC), chat=chat))
+        exchange.respond(200, encode_loaded(wanted, datetime.now(UTC), chat=chat))
 
     return handle
-
-
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body again, then whatever comes."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 def _unknown(name: str) -> UnknownModel:
@@ -176,7 +149,7 @@ def _card(app: App, name: str) -> ModelCard | None:
     if model is not None:
         return _card_of(name, _as_used(app, model))
     if name in ALIASES:
-        return _card_of_alias(name, [m for m in app.snapshot().callable_models if _chats(m)])
+        return _card_of_alias(name, [each.model for each in app.snapshot().callable_shapes if _chats(each.model)])
     return ModelCard(name=name) if name in app.model_names() else None
 
 

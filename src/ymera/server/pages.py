@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,13 +15,12 @@ from starlette.types import ASGIApp
 from ymera.app import App
 from ymera.core.errors import InvalidRequest, UnknownModel
 from ymera.server import messages
-from ymera.server.embeddings import embedding_routes
-from ymera.server.http import Handler
 from ymera.server.metrics import metrics_routes
 from ymera.server.ollama import ollama_routes
 from ymera.server.runs import run_routes
 from ymera.server.spoken import spoken_in
 from ymera.wire import anthropic, openai_chat
+from ymera.wire.codec import CallerDialect
 
 __all__ = ["pages"]
 
@@ -33,17 +32,17 @@ class _Pages(Starlette):
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
-def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
-    """Return the app that serves every route.
+def pages(app: App, hot: Iterable[str]) -> ASGIApp:
+    """Return the app that serves every route that is not hot.
 
     Args:
         app: what the pages tell about.
-        hot: handlers by method and path that its caller serves itself; known here so that another
-            method is told apart from an unknown path.
+        hot: paths of which its caller serves `POST` itself; known here so that another method is
+            told apart from an unknown path.
     """
 
     async def list_models(request: Request) -> Response:
-        if spoken_in(request.scope) is anthropic.CALLER:
+        if _spoken(request) is anthropic.CALLER:
             return messages.list_models(app, request)
         return _json(
             openai_chat.encode_models(app.model_names(), created=int(app.catalog_date.timestamp()))
@@ -51,7 +50,7 @@ def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
 
     async def show_model(request: Request) -> Response:
         name = request.path_params["model"]
-        if spoken_in(request.scope) is anthropic.CALLER:
+        if _spoken(request) is anthropic.CALLER:
             return messages.show_model(app, name)
         if name not in app.model_names():
             raise UnknownModel(f"No model is called {name!r}.", hint="GET /v1/models lists all.")
@@ -68,8 +67,7 @@ def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
 
     return _Pages(
         routes=[
-            *(Route(path, handler, methods=[method]) for (method, path), handler in hot.items()),
-            *embedding_routes(app),
+            *(Route(path, _served_elsewhere, methods=["POST"]) for path in hot),
             Route("/v1/models", list_models),
             Route("/v1/models/{model:path}", show_model),
             *metrics_routes(app),
@@ -81,6 +79,14 @@ def pages(app: App, hot: Mapping[tuple[str, str], Handler]) -> ASGIApp:
         ],
         exception_handlers={HTTPException: _http_error},
     )
+
+
+async def _served_elsewhere(request: Request) -> Response:
+    raise AssertionError(f"{request.url.path} is hot")
+
+
+def _spoken(request: Request) -> CallerDialect:
+    return spoken_in(request.scope["path"], {name for name, _ in request.headers.raw})
 
 
 def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -96,5 +102,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
         hint="See /v1/models and /v1/chat/completions.",
     )
     problem.http_status = error.status_code  # some dialects say it in words, too
-    told = spoken_in(request.scope).encode_error(problem)
+    told = _spoken(request).encode_error(problem)
     return _json(told, error.status_code, error.headers)

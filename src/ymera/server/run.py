@@ -1,4 +1,4 @@
-"""Running the server: uvicorn on uvloop and httptools, plus the live reload of settings."""
+"""Running the server: its socket, signals, a graceful end, and the live reload of settings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 
-import uvicorn
-
 from ymera.app import App
 from ymera.core.errors import MachineError, YmeraError
-from ymera.server.asgi import Server
+from ymera.server.connections import listening
 from ymera.server.origin import refuse_open_address
+from ymera.server.site import AppSite
 
 __all__ = ["bind", "serve"]
 
 _log = logging.getLogger(__name__)
 _RELOAD_PERIOD_S = 1.0
-_SHUTDOWN_S = 10
-_KEEP_ALIVE_S = 75
+_SHUTDOWN_S = 10.0
 _GC_THRESHOLDS = (25_000, 20, 20)
 """By default the collector runs every 700 new objects, several times a request; most of what a
 request leaves behind is freed without it."""
@@ -67,29 +65,18 @@ async def serve(
     Returns:
         The signal that ended it.
     """
-    config = uvicorn.Config(
-        Server(app),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-    )
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    server = _Uvicorn(config, lambda: on_ready(url))
     await asyncio.to_thread(app.quotas.load)  # the first request would read it on this thread
     app.observing.maintenance.start()
     await app.running.resume_pending()
-    async with _reloading(app):
-        with _collecting_garbage_seldom():
-            await server.serve(sockets=[listener])
-    return server.stopped_by
+    stop = _Stop()
+    with _collecting_garbage_seldom(), stop.catching():
+        async with _reloading(app), listening(AppSite(app), listener) as connections:
+            on_ready(url)
+            await stop.asked.wait()
+            await connections.stop(_SHUTDOWN_S, hurry=stop.pressed)
+    return stop.first
 
 
 @contextlib.contextmanager
@@ -105,30 +92,34 @@ def _collecting_garbage_seldom() -> Generator[None, None, None]:
         gc.unfreeze()
 
 
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn that returns after a signal instead of raising it again, so that the app closes."""
+class _Stop:
+    """What signals ask for.
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-        self.stopped_by: signal.Signals | None = None
+    Attributes:
+        first: the signal that came first.
+        asked: to stop.
+        pressed: to stop without waiting for anybody.
+    """
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell; signals are caught by now."""
-        await super().startup(sockets)
-        self._on_ready()
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self.asked = asyncio.Event()
+        self.pressed = asyncio.Event()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
+    def catching(self) -> Generator[None, None, None]:
+        """Take signals while the block runs."""
         with contextlib.ExitStack() as caught:
             for number in (signal.SIGINT, signal.SIGTERM):
-                caught.callback(_on_signal(number, self._stop))
+                caught.callback(_on_signal(number, self._caught))
             yield
 
-    def _stop(self, number: signal.Signals) -> None:
-        self.force_exit = self.stopped_by is not None
-        self.should_exit = True
-        self.stopped_by = number
+    def _caught(self, number: signal.Signals) -> None:
+        if self.first is None:
+            self.first = number
+            self.asked.set()
+        else:
+            self.pressed.set()
 
 
 def _on_signal(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ymera.server.http import Scope
+from collections.abc import Container
+
 from ymera.wire import anthropic, ollama, openai_chat
 from ymera.wire.codec import CallerDialect
 
@@ -27,12 +28,9 @@ _MODELS = "/v1/models"
 _VERSION = b"anthropic-version"
 
 
-def spoken_in(scope: Scope) -> CallerDialect:
+def spoken_in(path: str, header_names: Container[bytes]) -> CallerDialect:
     """Return the dialect of a request; lists of models are told in the one that asks for them."""
-    path: str = scope["path"]
-    if (path == _MODELS or path.startswith(f"{_MODELS}/")) and any(
-        name == _VERSION for name, _ in scope["headers"]
-    ):
+    if (path == _MODELS or path.startswith(f"{_MODELS}/")) and _VERSION in header_names:
         return anthropic.CALLER
     if path.startswith("/v1/messages/"):
         return anthropic.CALLER

@@ -6,6 +6,8 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,23 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from ymera.core.errors import ConfigError, InvalidRequest, MachineError
 from ymera.core.record import RequestRecord
 from ymera.storage.migrations import upgrade
-from ymera.storage.rows import RequestSummary, StoredRequest, from_row, summary_from_row, to_row
+from ymera.storage.rows import (
+    COLUMNS,
+    RequestSummary,
+    StoredRequest,
+    from_row,
+    summary_from_row,
+    to_row,
+    to_values,
+)
 from ymera.storage.schema import requests
 
 __all__ = ["Database"]
 
 _BUSY_TIMEOUT_S = 5.0
+_AT_ONCE = (64, 8, 1)
+"""Rows of one statement. Their values stay far below the number that SQLite takes, 32,766."""
+
 _BODIES = {"detail", "prompt", "answer"}
 _SUMMARY = [column for column in requests.c if column.name not in _BODIES]
 
@@ -70,9 +83,16 @@ class Database:
 
     def insert(self, records: Sequence[RequestRecord]) -> None:
         """Write records in one transaction."""
-        rows = [to_row(record) for record in records]
+        if self._engine.dialect.name != "sqlite":
+            rows = [to_row(record) for record in records]
+            with self._explained(), self._engine.begin() as connection:
+                connection.execute(insert(requests), rows)
+            return
+        values = [to_values(record) for record in records]
         with self._explained(), self._engine.begin() as connection:
-            connection.execute(insert(requests), rows)
+            for place, count in _pieces(len(values)):
+                row = tuple(chain.from_iterable(values[place : place + count]))
+                connection.exec_driver_sql(_insert_of(count), row)
 
     def newest(self, limit: int, before_id: str | None) -> list[RequestSummary]:
         """Return requests without bodies, last written first, those before `before_id` only.
@@ -147,6 +167,28 @@ class Database:
             yield
         except (SQLAlchemyError, OSError, msgspec.MsgspecError) as error:
             raise _machine_error(self._shown, error) from error
+
+
+def _pieces(count: int) -> Iterator[tuple[int, int]]:
+    """Yield where each piece of a batch begins and how long it is; there are few lengths."""
+    place = 0
+    for length in _AT_ONCE:
+        while count - place >= length:
+            yield place, length
+            place += length
+
+
+@cache
+def _insert_of(count: int) -> str:
+    """Return the statement that inserts so many rows.
+
+    One statement is written while other threads run; many would each wait for their turn twice.
+    """
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return (
+        f"INSERT INTO {requests.name} ({', '.join(COLUMNS)})"  # noqa: S608 - all of it is ours
+        f" VALUES {', '.join([row] * count)}"
+    )
 
 
 def _newest_of(id_: str) -> Select[*tuple[Any, ...]]:

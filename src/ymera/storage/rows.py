@@ -14,9 +14,9 @@ import msgspec
 from ymera.core.record import Attempt, RequestRecord
 from ymera.core.route import RoutePlan
 from ymera.core.tool import ContextUse, ToolUse
-from ymera.core.usage import Usage
 
 __all__ = [
+    "COLUMNS",
     "RecordDetail",
     "RequestSummary",
     "StoredCandidate",
@@ -26,12 +26,14 @@ __all__ = [
     "from_utc_microseconds",
     "summary_from_row",
     "to_row",
+    "to_values",
     "utc_microseconds",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICRO_PER_USD = Decimal(1_000_000)
+_encode = msgspec.json.Encoder().encode
 _REASON = attrgetter("reason")  # five times as fast as a loop over hundreds of exclusions
 
 _MAX_NAME_CHARS = 200
@@ -103,7 +105,7 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
     est_input_tokens: int
     est_output_tokens: int
     candidates: tuple[StoredCandidate, ...]
-    exclusions: dict[str, int]
+    exclusions: dict[str, int] = {}
 
 
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,25 +141,55 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None
 
 
+COLUMNS = (
+    "id at_us principal requested_model model_id provider task_type complexity error_code attempts"
+    " latency_s ttft_s overhead_s input_tokens output_tokens cached_tokens reasoning_tokens"
+    " cost_microusd stream agent private prompt_chars answer_chars detail prompt answer"
+).split()
+"""Of the request table, in the order of `to_values`."""
+
+Value = str | int | float | None
+
+
+def to_values(record: RequestRecord) -> tuple[Value, ...]:
+    """Return a value for each of `COLUMNS`. The texts of a private request are never among them."""
+    profile = None if record.plan is None else record.plan.profile
+    usage, private = record.usage, record.private
+    return (
+        _name(record.id),
+        utc_microseconds(record.at),
+        _name(record.principal.id),
+        _name(record.requested_model),
+        record.model_id,
+        record.provider,
+        None if profile is None else profile.type.value,
+        None if profile is None else profile.complexity.value,
+        record.error_code,
+        len(record.attempts),
+        record.latency_s,
+        record.ttft_s,
+        record.overhead_s,
+        None if usage is None else usage.input_tokens,
+        None if usage is None else usage.output_tokens,
+        None if usage is None else usage.cached_tokens,
+        None if usage is None else usage.reasoning_tokens,
+        None if record.cost_usd is None else _microusd(record.cost_usd),
+        record.stream,
+        None if record.agent is None else _name(record.agent),
+        private,
+        record.prompt_chars,
+        record.answer_chars,
+        _encode(_detail(record)).decode(),
+        None if private or record.prompt is None else _clean(record.prompt),
+        None if private or record.answer is None else _clean(record.answer),
+    )
+
+
 def to_row(record: RequestRecord) -> dict[str, object]:
-    """Return column values by name. The texts of a private request are never among them."""
-    return {
-        **_facts(record),
-        **_choice(record),
-        **_tokens(record.usage),
-        "prompt": None if record.private else _clean(record.prompt),
-        "answer": None if record.private else _clean(record.answer),
-        "detail": RecordDetail(
-            plan=None if record.plan is None else _stored_plan(record.plan),
-            attempts=tuple(_stored_attempt(attempt) for attempt in record.attempts),
-            cached=record.cached,
-            run_id=None if record.run_id is None else _name(record.run_id),
-            phase=None if record.phase is None else _name(record.phase),
-            tools=tuple(_stored_use(use) for use in record.tools),
-            context=tuple(_stored_context(brought) for brought in record.context),
-            findings=record.findings,
-        ),
-    }
+    """Return column values by name, those of JSON columns as `msgspec.Raw`."""
+    row: dict[str, object] = dict(zip(COLUMNS, to_values(record), strict=True))
+    row["detail"] = msgspec.Raw(str(row["detail"]).encode())
+    return row
 
 
 def summary_from_row(row: Mapping[str, Any]) -> RequestSummary:
@@ -175,7 +207,7 @@ def from_row(row: Mapping[str, Any]) -> StoredRequest:
     """Return everything in a row.
 
     Raises:
-        msgspec.ValidationError: the JSON column is not what `to_row` wrote.
+        msgspec.ValidationError: the JSON column is not what `to_values` wrote.
     """
     return StoredRequest(
         summary=summary_from_row(row),
@@ -200,71 +232,71 @@ _SAME_NAME = tuple(
 )
 
 
-def _facts(record: RequestRecord) -> dict[str, object]:
-    return {
-        "id": _name(record.id),
-        "at_us": utc_microseconds(record.at),
-        "principal": _name(record.principal.id),
-        "requested_model": _name(record.requested_model),
-        "agent": None if record.agent is None else _name(record.agent),
-        "stream": record.stream,
-        "private": record.private,
-        "error_code": record.error_code,
-        "latency_s": record.latency_s,
-        "ttft_s": record.ttft_s,
-        "overhead_s": record.overhead_s,
-        "prompt_chars": record.prompt_chars,
-        "answer_chars": record.answer_chars,
-    }
+def _microusd(cost: Decimal) -> int:
+    return int((cost * _MICRO_PER_USD).to_integral_value(ROUND_CEILING)) if cost else 0
 
 
-def _choice(record: RequestRecord) -> dict[str, object]:
-    profile = record.plan.profile if record.plan else None
-    cost = record.cost_usd
-    return {
-        "model_id": record.model_id,
-        "provider": record.provider,
-        "task_type": profile.type.value if profile else None,
-        "complexity": profile.complexity.value if profile else None,
-        "attempts": len(record.attempts),
-        "cost_microusd": None
-        if cost is None
-        else int((cost * _MICRO_PER_USD).to_integral_value(ROUND_CEILING)),
-    }
+def _detail(record: RequestRecord) -> dict[str, object]:
+    """Return the fields of a `RecordDetail` that say something."""
+    detail: dict[str, object] = {}
+    if record.plan is not None:
+        detail["plan"] = _stored_plan(record.plan)
+    if record.attempts:
+        detail["attempts"] = [_stored_attempt(attempt) for attempt in record.attempts]
+    if record.cached:
+        detail["cached"] = True
+    if record.run_id is not None:
+        detail["run_id"] = _name(record.run_id)
+    if record.phase is not None:
+        detail["phase"] = _name(record.phase)
+    if record.tools:
+        detail["tools"] = [_stored_use(use) for use in record.tools]
+    if record.context:
+        detail["context"] = [_stored_context(brought) for brought in record.context]
+    if record.findings:
+        detail["findings"] = record.findings
+    return detail
 
 
-def _tokens(usage: Usage | None) -> dict[str, object]:
-    return {
-        "input_tokens": usage.input_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-        "cached_tokens": usage.cached_tokens if usage else None,
-        "reasoning_tokens": usage.reasoning_tokens if usage else None,
-    }
-
-
-def _stored_plan(plan: RoutePlan) -> StoredPlan:
-    return StoredPlan(
-        policy=_name(plan.policy.name),
-        selector=plan.policy.selector,
-        est_input_tokens=plan.profile.est_input_tokens,
-        est_output_tokens=plan.profile.est_output_tokens,
-        candidates=tuple(
-            StoredCandidate(
-                model_id=candidate.model.id,
-                score=candidate.score,
-                terms=candidate.terms,
-                reason=candidate.reason,
-            )
+def _stored_plan(plan: RoutePlan) -> dict[str, object]:
+    """Return the fields of a `StoredPlan`."""
+    stored: dict[str, object] = {
+        "policy": _name(plan.policy.name),
+        "selector": plan.policy.selector,
+        "est_input_tokens": plan.profile.est_input_tokens,
+        "est_output_tokens": plan.profile.est_output_tokens,
+        "candidates": [
+            {
+                "model_id": candidate.model.id,
+                "score": candidate.score,
+                "terms": candidate.terms,
+                "reason": candidate.reason,
+            }
             for candidate in plan.candidates
-        ),
-        exclusions=dict(Counter(map(_REASON, plan.exclusions))),
-    )
+        ],
+    }
+    if plan.exclusions:
+        stored["exclusions"] = Counter(map(_REASON, plan.exclusions))
+    return stored
 
 
-def _stored_attempt(attempt: Attempt) -> Attempt:
-    if attempt.error is None:
-        return attempt
-    return msgspec.structs.replace(attempt, error=_clean(attempt.error[:_MAX_SENTENCE_CHARS]))
+def _stored_attempt(attempt: Attempt) -> dict[str, object]:
+    """Return the fields of an `Attempt` that say something."""
+    stored: dict[str, object] = {
+        "model_id": attempt.model_id,
+        "provider": attempt.provider,
+        "started_at": attempt.started_at,
+        "latency_s": attempt.latency_s,
+    }
+    if attempt.error_code is not None:
+        stored["error_code"] = attempt.error_code
+    if attempt.error is not None:
+        stored["error"] = _clean(attempt.error[:_MAX_SENTENCE_CHARS])
+    if attempt.losses:
+        stored["losses"] = attempt.losses
+    if attempt.key_id is not None:
+        stored["key_id"] = attempt.key_id
+    return stored
 
 
 def _stored_use(use: ToolUse) -> ToolUse:
@@ -277,16 +309,14 @@ def _stored_context(brought: ContextUse) -> ContextUse:
 
 def _name(text: str) -> str:
     """Return a name the caller chose, cut to a length that a column is meant for."""
-    return _clean(text[:_MAX_NAME_CHARS]) or ""
+    return _clean(text if len(text) <= _MAX_NAME_CHARS else text[:_MAX_NAME_CHARS])
 
 
-def _clean(text: str | None) -> str | None:
+def _clean(text: str) -> str:
     """Return text that any database takes: no lone surrogates (not UTF-8), no NUL (PostgreSQL).
 
     One record that cannot be written would otherwise take its whole batch with it.
     """
-    if text is None:
-        return None
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")
     return text.replace("\x00", "\ufffd")

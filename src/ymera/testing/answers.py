@@ -17,6 +17,7 @@ from ymera.core.chat import ChatRequest, Role, ToolCall, ToolSpec, prompt_text
 from ymera.core.errors import ConfigError
 from ymera.core.usage import Usage
 from ymera.testing.fault_plan import json_lines
+from ymera.testing.fitting import fitting_value
 from ymera.testing.scripted import useful_echo
 
 __all__ = ["Answers", "ScriptLine", "embedded_answers", "obliging_echo", "script_answers"]
@@ -24,14 +25,12 @@ __all__ = ["Answers", "ScriptLine", "embedded_answers", "obliging_echo", "script
 Answers = Callable[[ChatRequest], ChatAnswer | Awaitable[ChatAnswer]]
 """Makes the answer to one request; the request's model is the name the provider knows it by."""
 
-_ZERO_OF = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}, "null": None}
-
 
 def obliging_echo(request: ChatRequest) -> ChatAnswer:
     """Return an echo, or a call of the tool that the request demands.
 
     A tool is demanded by `tool_choice`, or by a last turn of the user that says to call it, as in
-    "Call add." The call's arguments are made up from the tool's schema: required fields alone.
+    "Call add." The call's arguments are made up from the tool's schema.
     """
     tool = _demanded(request)
     echo = useful_echo(request)
@@ -53,31 +52,8 @@ def _demanded(request: ChatRequest) -> ToolSpec | None:
     return next(named, None)
 
 
-class _Schema(msgspec.Struct):
-    type: object = None
-    properties: dict[str, msgspec.Raw] = {}
-    required: list[str] = []
-    enum: list[object] = []
-
-
 def _sample(tool: ToolSpec) -> object:
-    return {} if tool.parameters is None else _value(tool.parameters, depth=4)
-
-
-def _value(raw: msgspec.Raw, depth: int) -> object:
-    try:
-        schema = msgspec.json.decode(raw, type=_Schema)
-    except msgspec.DecodeError:
-        return {}
-    if schema.enum:
-        return schema.enum[0]
-    kind = schema.type[0] if isinstance(schema.type, list) and schema.type else schema.type
-    if kind == "string":
-        return "sample"
-    if kind in {"object", None} and depth:
-        wanted = (name for name in schema.required if name in schema.properties)
-        return {name: _value(schema.properties[name], depth - 1) for name in wanted}
-    return _ZERO_OF.get(str(kind), {})
+    return {} if tool.parameters is None else fitting_value(bytes(tool.parameters))
 
 
 class ScriptedCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -53,6 +53,8 @@ class Fault(StrEnum):
     WRONG_USAGE = "wrong-usage"
     EMPTY = "empty-length"
     BAD_ARGUMENTS = "bad-arguments"
+    BROKEN_JSON = "broken-json"
+    WRONG_JSON = "wrong-json"
     COSTS = "reports-cost"
 
 

@@ -18,7 +18,7 @@ from ymera.core.answer import (
     ToolCallDelta,
     UsageReport,
 )
-from ymera.core.chat import ChatRequest, prompt_text
+from ymera.core.chat import ChatRequest, ResponseFormat, prompt_text
 from ymera.core.errors import ProviderError
 from ymera.core.model import Model, Provider
 from ymera.core.ports import Deadlines
@@ -87,7 +87,7 @@ class ScriptedProvider:
 
     async def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Yield the scripted events; see `ymera.core.ports.ChatProvider.stream`."""
         del deadlines
         self.requests.append(request)
@@ -99,7 +99,7 @@ class ScriptedProvider:
         for number, event in enumerate(events):
             if self._delay is not None:
                 await self._delay(number)
-            yield event
+            yield (event,)
         if error is not None:
             raise error
 
@@ -166,17 +166,33 @@ def _whole(text: str) -> list[str]:
 def useful_echo(request: ChatRequest) -> ChatAnswer:
     """Return the default answer: the same for the same request, and about what was asked.
 
-    A request for code gets a function, one for JSON an object, anything else a sentence that
-    repeats the prompt.
+    A request for code gets a function, one for JSON an object (one with a schema what fits it),
+    anything else a sentence that repeats the prompt.
     """
     prompt = prompt_text(request).strip()
     if request.response_format is not None:
-        text = msgspec.json.encode({"answer": prompt}).decode()
+        text = msgspec.json.encode(_structured(request.response_format, prompt)).decode()
     elif re.search(r"\b(code|function|python)\b", prompt, re.IGNORECASE):
         text = "```python\ndef hello_world():\n    print('Hello, world!')\n```"
     else:
         text = f"You asked: {prompt}"
     return ChatAnswer(text=text, finish_reason=FinishReason.STOP, usage=_usage(request, text))
+
+
+def _structured(wanted: ResponseFormat, prompt: str) -> object:
+    """Return the prompt as an object where that fits, else what is made up to fit."""
+    from ymera.testing.fitting import fitting_value
+    from ymera.tools.schemas import value_problem
+
+    echo = {"answer": prompt}
+    if wanted.schema is None:
+        return echo
+    schema = bytes(wanted.schema)
+    try:
+        fits = value_problem(schema, echo) is None
+    except ValueError:
+        fits = True  # the schema is broken: anything will do
+    return echo if fits else fitting_value(schema)
 
 
 def _usage(request: ChatRequest, text: str) -> Usage:

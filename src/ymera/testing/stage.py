@@ -26,6 +26,7 @@ Pause = Callable[[int], Awaitable[None]]
 
 _SPOILT_BEFORE_IT_IS_SENT = frozenset(
     {Fault.MISSING_USAGE, Fault.WRONG_USAGE, Fault.EMPTY, Fault.BAD_ARGUMENTS}
+    | {Fault.BROKEN_JSON, Fault.WRONG_JSON}
 )
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -60,10 +61,24 @@ def spoilt(answer: ChatAnswer, request: ChatRequest, fault: Fault | None) -> Cha
             return replace(answer, usage=Usage(input_tokens=-7, output_tokens=-1))
         case Fault.EMPTY:
             return replace(answer, text="", tool_calls=(), finish_reason=FinishReason.LENGTH)
+        case Fault.BROKEN_JSON | Fault.WRONG_JSON:
+            return _misshapen(answer, request, fault)
     if not request.tools:
         return answer
     call = ToolCall(id="call_1", name=request.tools[0].name, arguments='{"a": 1,')
     return replace(answer, text="", tool_calls=(call,), finish_reason=FinishReason.TOOL_CALLS)
+
+
+def _misshapen(answer: ChatAnswer, request: ChatRequest, fault: Fault) -> ChatAnswer:
+    """Return structured output that a repair can mend, or JSON of another shape."""
+    if request.response_format is None or not answer.text:
+        return answer
+    said, end = answer.text[:-1], answer.text[-1]
+    if fault is Fault.WRONG_JSON:
+        wrong = '{"not": "what was asked for"}' if end == "]" else '["not what was asked for"]'
+        return msgspec.structs.replace(answer, text=wrong)
+    comma = "," if end in "]}" and len(said) > 1 else ""
+    return msgspec.structs.replace(answer, text=f"Here it is:\n```json\n{said}{comma}{end}\n```")
 
 
 async def perform(

@@ -143,16 +143,24 @@ class Visit:
             tokens = answer.usage.total_tokens if answer.usage else 1
             if (refusal := quotas.charge(provider_id, model, account, tokens)) is not None:
                 return await self._refuse(refusal, model)
-            kept = await perform(
-                self._exchange,
-                self._voice_for(model, answer, fault, flags),
-                request,
-                answer,
-                fault=fault,
-                pause=world.pause,
-                headers=self._limits(model, refused=False),
-            )
-            world.calls[provider_id, model.upstream_id, 200 if kept else 0] += 1
+            kept = False
+            # Counted first: a caller that has its answer may look at once, from another thread.
+            good = (provider_id, model.upstream_id, 200)
+            world.calls[good] += 1
+            try:
+                kept = await perform(
+                    self._exchange,
+                    self._voice_for(model, answer, fault, flags),
+                    request,
+                    answer,
+                    fault=fault,
+                    pause=world.pause,
+                    headers=self._limits(model, refused=False),
+                )
+            finally:
+                if not kept:
+                    world.calls -= Counter([good])
+                    world.calls[provider_id, model.upstream_id, 0] += 1
             return kept
         finally:
             quotas.leave(provider_id, model, account)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import cache
 
 from ymera.catalog.load import load as load_catalog
@@ -85,7 +85,7 @@ class HostedDouble:
 
     async def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Yield the answer; see `ymera.core.ports.ChatProvider.stream`."""
         self.calls += 1
         if self._fails(self.calls):
@@ -104,7 +104,7 @@ class HostedDouble:
             )
         await self._sleep(needed_s)
         for event in events_of(answer, streamed=request.stream):
-            yield event
+            yield (event,)
 
     async def close(self) -> None:
         """Hold nothing."""

@@ -47,8 +47,7 @@ class ToolIds:
         if self._accepted.fullmatch(id):
             return id
         if id not in self._new:
-            digest = blake2b(id.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
-            self._new[id] = self._prefix + digest[: self._digits]
+            self._new[id] = self._prefix + _digest(id)[: self._digits]
         return self._new[id]
 
     def losses(self) -> tuple[str, ...]:
@@ -56,6 +55,14 @@ class ToolIds:
         if not self._new:
             return ()
         return (f"Ids of {self.rewritten} tool calls were rewritten.",)
+
+
+def _digest(id: str) -> str:
+    return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
+
+
+_SHOWN_DIGITS = 24
+"""Of the digest, at the end of an id that a caller was shown in the place of one it cannot take."""
 
 
 class FreshIds:
@@ -74,6 +81,7 @@ class FreshIds:
         for message in messages:
             self._turn += 1
             self._taken.update(call.id for call in message.tool_calls)
+        self._shown = {id[-_SHOWN_DIGITS:] for id in self._taken}
         self._begun: set[int] = set()
 
     def __call__(self, events: list[ChatEvent]) -> list[ChatEvent]:
@@ -85,8 +93,13 @@ class FreshIds:
             return piece
         self._begun.add(piece.index)
         id = piece.id
-        if not id or id in self._taken:
+        if not id or self._is_taken(id):
             made = f"{id} {self._turn} {piece.index}".encode("utf-8", "surrogatepass")
             id = f"call_{blake2b(made, digest_size=12).hexdigest()}"
         self._taken.add(id)
+        self._shown.add(id[-_SHOWN_DIGITS:])
         return piece if id == piece.id else msgspec.structs.replace(piece, id=id)
+
+    def _is_taken(self, id: str) -> bool:
+        """Whether a call of the conversation has this id, or the one made of it for its caller."""
+        return id in self._taken or _digest(id)[:_SHOWN_DIGITS] in self._shown

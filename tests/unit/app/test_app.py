@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
 
@@ -107,10 +108,10 @@ async def test_model_settings_shape_the_plan(create: Create) -> None:
 @pytest.mark.proves("config.leaves-matter")
 def test_hosted_calls_get_the_configured_time(create: Create) -> None:
     app = create(performance__timeout_seconds=7)
-    upstreams, model = app._upstreams, app.catalog.get("stage/actor")
+    upstreams = app._upstreams
     assert upstreams is not None
-    assert upstreams.deadlines_for(model, stream=False).total_s == 7
-    assert upstreams.deadlines_for(model, stream=True).idle_s == 7
+    assert upstreams.deadlines(stream=False).total_s == 7
+    assert upstreams.deadlines(stream=True).idle_s == 7
 
 
 @pytest.mark.proves("config.leaves-matter", "engine.concurrency")
@@ -198,13 +199,13 @@ async def test_a_reload_keeps_upstreams_it_does_not_change_and_closes_those_it_d
     assert first is not None
 
     request, model = ask(stream=True), app.catalog.get("stage/actor")
-    async with first.call(request, model) as events:
+    async with aclosing(first.call(request, model)) as events:
         file.write_text("[performance]\ntimeout_seconds = 7\n")
         assert app.reload() is True
         assert app._upstreams is not first
         (retiring,) = app._retiring
         assert not retiring.done()
-        assert isinstance(await anext(events), TextDelta)
+        assert isinstance((await anext(aiter(events)))[0], TextDelta)
     await asyncio.wait_for(retiring, 10)
     assert first._made == {}
 
@@ -219,8 +220,8 @@ async def test_a_call_that_comes_after_a_reload_closed_its_upstreams_is_served_a
     (clean_environment / "ymera.toml").write_text("[performance]\ntimeout_seconds = 7\n")
     assert app.reload() is True
     await asyncio.wait_for(asyncio.gather(*app._retiring), 10)
-    async with old.call(request, model) as events:  # it had waited in line for its slot
-        assert isinstance(await anext(events), TextDelta)
+    async with aclosing(old.call(request, model)) as events:  # it had waited in line for its slot
+        assert isinstance((await anext(aiter(events)))[0], TextDelta)
         assert old._made != {}
     assert old._made == {}
 
@@ -232,15 +233,15 @@ async def test_upstreams_stay_open_for_the_next_candidate_of_a_request_under_way
     app = create()
     old, request, model = app._upstreams, ask(stream=True), app.catalog.get("stage/actor")
     assert old is not None
-    async with old.call(request, model):
+    async with aclosing(old.call(request, model)):
         (clean_environment / "ymera.toml").write_text("[performance]\ntimeout_seconds = 7\n")
         assert app.reload() is True
         await asyncio.sleep(0)
-    async with old.call(request, model) as events:
+    async with aclosing(old.call(request, model)) as events:
         for _ in range(5):
             await asyncio.sleep(0)
         assert old._made != {}
-        assert isinstance(await anext(events), TextDelta)
+        assert isinstance((await anext(aiter(events)))[0], TextDelta)
     (retiring,) = app._retiring
     await asyncio.wait_for(retiring, 10)
     assert old._made == {}

@@ -47,6 +47,22 @@ async def test_a_server_is_found_with_its_chat_models_and_sent_no_key() -> None:
     assert "authorization" not in heads[0].lower()
 
 
+async def test_ollama_at_an_address_of_its_own_dialect_is_asked_for_its_tags() -> None:
+    heads: list[str] = []
+    listed = ok(b'{"models":[{"name":"llama3.2:latest"},{"name":"nomic-embed-text"}]}')
+    async with answering(listed, heads) as url:
+        own = Provider(
+            id="ollama",
+            name="Ollama",
+            kind=ProviderKind.LOCAL,
+            dialects=(Dialect.OLLAMA,),
+            base_url=url,
+        )
+        (found,) = await find_local_servers([own])
+    assert found.models == ("llama3.2:latest",)
+    assert heads[0].startswith("GET /api/tags HTTP/1.1\r\n")
+
+
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 

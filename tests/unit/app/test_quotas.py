@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Queue
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.engine import FakeTime
 from tests.support.records import answered
+from ymera.app.overlay import with_own_hosts
 from ymera.app.quotas import Quotas, zone
 from ymera.catalog.load import load
 from ymera.config.hosts import ProviderSettings
@@ -182,6 +183,51 @@ def test_keys_share_a_quota_unless_the_settings_say_otherwise(desk: Desk) -> Non
     assert quotas.pools(GROQ, "GROQ_API_KEY_2") == (MODEL_POOL,)
     quotas.configure(CATALOG, {"groq": ProviderSettings(keys_share_quota=False)})
     assert quotas.pools(GROQ, "GROQ_API_KEY_2") == (PoolKey("groq", "GROQ_API_KEY_2", GROQ.id),)
+
+
+@pytest.mark.proves("quota.own-hosts")
+def test_what_the_settings_say_of_a_host_of_ones_own_bounds_its_models_together(
+    desk: Desk,
+) -> None:
+    host = ProviderSettings(
+        base_url="https://llm.example.com/v1", models=("big", "small"), free=True, rpm=3, tpd=50_000
+    )
+    catalog = with_own_hosts(CATALOG, {"my-host": host})
+    quotas = desk.quotas()
+    quotas.configure(catalog, {"my-host": host})
+    big, small = catalog.get("my-host/big"), catalog.get("my-host/small")
+    pool = PoolKey("my-host")
+    assert quotas.pools(big, "MY_HOST_API_KEY") == quotas.pools(small, "MY_HOST_API_KEY") == (pool,)
+    now = desk.time.clock().now()
+    for model in (big, small, big):
+        pools = quotas.pools(model, None)
+        assert quotas.book.check(pools, Need(input_tokens=100), now) is None
+        quotas.book.reserve(pools, Need(input_tokens=100), now)
+    shortage = quotas.book.check(quotas.pools(small, None), Need(input_tokens=100), now)
+    assert shortage is not None
+    assert (shortage.metric, shortage.window, shortage.limit) == (
+        QuotaMetric.REQUESTS,
+        QuotaWindow.MINUTE,
+        3,
+    )
+    more = host.model_copy(update={"rpm": 5})
+    quotas.configure(catalog, {"my-host": more})
+    assert quotas.book.check((pool,), Need(input_tokens=100), now) is None, "uses stay"
+    assert {row.metric: row.used for row in quotas.rows([big])}[QuotaMetric.REQUESTS] == 3
+    large = quotas.book.check((pool,), Need(input_tokens=60_000), now + timedelta(minutes=2))
+    assert large is not None
+    assert large.never
+
+
+@pytest.mark.proves("quota.own-hosts")
+def test_what_the_settings_say_of_a_known_host_holds_besides_its_models_own_limits(
+    desk: Desk,
+) -> None:
+    quotas = desk.quotas()
+    quotas.configure(CATALOG, {"groq": ProviderSettings(rpm=500)})
+    rows = {(row.pool.model, row.metric, row.window): row.limit for row in quotas.rows([GROQ])}
+    assert rows[None, QuotaMetric.REQUESTS, QuotaWindow.MINUTE] == 500
+    assert rows[GROQ.id, QuotaMetric.REQUESTS, QuotaWindow.DAY] == GROQ.free.limits.rpd
 
 
 def test_new_settings_keep_what_was_used(desk: Desk) -> None:

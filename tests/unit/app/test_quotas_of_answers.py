@@ -40,7 +40,11 @@ async def call(
     simulator: ProviderSimulator, model: Model, dialect: Dialect, transport: HttpTransport
 ) -> list[ChatEvent]:
     client = client_of(simulator, model.provider, dialect, transport)
-    return [event async for event in client.stream(make_request(), model, Deadlines())]
+    return [
+        event
+        async for batch in client.stream(make_request(), model, Deadlines())
+        for event in batch
+    ]
 
 
 def day(book: QuotaBook, model: Model, now: datetime) -> QuotaRow:

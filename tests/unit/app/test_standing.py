@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import ymera.app.closures as closures_module
 from ymera.app import App
 from ymera.app.closures import ClosedProviders
 from ymera.app.credentials import Credentials, number_of, slot_of
@@ -17,6 +21,7 @@ from ymera.catalog.load import load
 from ymera.core.errors import MachineError, NoRoute, ProviderError
 from ymera.core.route import ExclusionReason
 from ymera.engine.orchestrator import AIRequest
+from ymera.security.private_files import replace_private
 from ymera.testing import Fault, Simulator
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -83,6 +88,88 @@ def test_a_provider_is_closed_here_even_where_nothing_can_be_written(tmp_path: P
     (tmp_path / "providers").write_bytes(b"in the way")
     held.close("a", "x")
     assert held.why("a") is not None
+
+
+class Slow:
+    """A disk that takes its time, in the place of `replace_private`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        monkeypatch.setattr(closures_module, "replace_private", self)
+
+    def __call__(self, path: Path, data: bytes) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        assert self.go_on.wait(30)
+        replace_private(path, data)
+
+
+@pytest.mark.proves("money.closing-aside")
+async def test_a_closing_holds_at_once_and_a_slow_disk_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Slow(monkeypatch)
+    held = closures(tmp_path)
+    held.close("a", "It billed.")
+    assert held.why("a") is not None
+    assert held.rows().keys() == {"a"}
+    held.close("b", "It billed, too.")
+    assert held.refresh() == ()
+    assert held.rows().keys() == {"a", "b"}
+    assert closures(tmp_path).rows() == {}
+    disk.go_on.set()
+    await held.written()
+    assert closures(tmp_path).rows().keys() == {"a", "b"}
+    assert held.refresh() == ()
+    assert held.rows().keys() == {"a", "b"}
+
+
+@pytest.mark.proves("money.closing-aside")
+async def test_a_closing_that_could_not_be_written_is_written_once_that_is_possible(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = closures(tmp_path)
+    in_the_way = tmp_path / "providers"
+    in_the_way.write_bytes(b"")
+    held.close("a", "It billed.")
+    await held.written()
+    assert "Closed, but only here: a." in caplog.text
+    in_the_way.unlink()
+    assert held.refresh() == ()
+    await held.written()
+    assert closures(tmp_path).why("a") is not None
+
+
+@pytest.mark.proves("money.closing-aside")
+def test_a_process_that_ends_right_after_closing_a_provider_leaves_it_closed(
+    tmp_path: Path,
+) -> None:
+    code = f"""
+import asyncio, datetime, pathlib
+from ymera.app.closures import ClosedProviders
+
+async def main():
+    now = lambda: datetime.datetime.now(datetime.UTC)
+    ClosedProviders(pathlib.Path({str(tmp_path)!r}) / "providers" / "closed.json", now=now).close(
+        "a", "It billed."
+    )
+
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert closures(tmp_path).why("a") is not None
+
+
+@pytest.mark.proves("money.closed-stays")
+def test_who_was_opened_elsewhere_is_told_though_a_closing_was_written_meanwhile(
+    tmp_path: Path,
+) -> None:
+    server = closures(tmp_path)
+    server.close("a", "It billed.")
+    closures(tmp_path).open("a")
+    server.close("b", "It billed.")
+    assert server.why("a") is None
+    assert server.refresh() == ("a",)
+    assert server.refresh() == ()
 
 
 # --- keys --------------------------------------------------------------------------------------
@@ -203,6 +290,7 @@ async def test_a_provider_that_billed_stays_closed_over_a_restart_until_it_is_op
     app = create()
     answer = await app.orchestrator.ask(AIRequest(prompt="Say hello", model="host/dear"))
     assert answer.cost == Decimal("0.01")
+    await app.standings.closures.written()
     for asked in (app, create()):
         with pytest.raises(NoRoute, match=r"Closed since .* reported a cost of \$0\.01"):
             await ask(asked)
@@ -224,6 +312,7 @@ async def test_a_402_closes_the_provider_and_opening_it_also_frees_its_key(
         await ask(app, "host/empty")
     with pytest.raises(NoRoute, match="asked for credit"):
         await ask(app)
+    await app.standings.closures.written()
     create().standings.closures.open("host")
     app.reload()
     assert await ask(app) == "host/m"

@@ -137,6 +137,15 @@ def test_changing_a_bundled_host_decides_again_for_its_models() -> None:
     assert overlaid.sources is catalog.sources
 
 
+def test_a_setting_that_leaves_a_hosts_address_and_terms_alone_keeps_what_is_known_of_it() -> None:
+    catalog = load()
+    renamed = msgspec.structs.replace(catalog.providers["groq"], key_env=("MY_KEY",))
+    moved = msgspec.structs.replace(renamed, base_url="https://proxy.example/v1", endpoints=())
+
+    assert catalog.with_overlay([renamed]).provider_entries["groq"].free_limits.scope
+    assert "groq" not in catalog.with_overlay([moved]).provider_entries
+
+
 def test_why_says_that_an_own_model_comes_from_the_configuration(three_hosts: Catalog) -> None:
     facts = why(three_hosts, "host/alpha")
 

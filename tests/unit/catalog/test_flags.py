@@ -9,7 +9,7 @@ from tests.unit.catalog.test_build_catalog_script import HOST, MODEL, run, snaps
 from ymera.catalog.catalog import Catalog
 from ymera.catalog.check import check
 from ymera.catalog.load import build, load
-from ymera.catalog.why import why
+from ymera.catalog.why import evidence_of, why
 from ymera.core.model import Dialect, ModelKind, Quirk
 from ymera.providers.hosts import Host, provider_keys, resolve_host
 from ymera.wire.dialects import UPSTREAM_DIALECTS
@@ -45,14 +45,22 @@ def test_the_bundled_rows_are_as_the_corrections_say(catalog: Catalog) -> None:
         assert row.address_env == host.address_env
         assert set(host.quirks) <= set(row.quirks)
         assert host.base_url in {None, row.base_url}
+        assert host.free_limits in {None, row.free_limits}
+        assert host.free_confidence in {None, row.free_confidence}
+        assert set(row.free_limits.src) <= catalog.sources.keys()
         if host.headers is not None:
             assert (row.native_auth or row.auth).extra == host.headers
-    named = {f"{group.provider}/{model}" for group in better.models for model in group.ids}
+    named = {f"{g.provider}/{model}" for g in better.models if g.flags for model in g.ids}
     flagged = {key for key, row in catalog.model_entries.items() if row.flags}
     assert named == flagged
     for key in named:
         row_of = catalog.model_entries[key]
         assert row_of.flags == better.flags_of(row_of.provider, row_of.id)
+    for group in better.models:
+        for model in group.ids:
+            said = evidence_of(catalog.model_entries[f"{group.provider}/{model}"])
+            assert group.free_note in {None, said.free_note}
+            assert set(group.free_src) <= {*said.free_src} & catalog.sources.keys()
     others = catalog.provider_entries.keys() - better.providers.keys()
     assert all(not catalog.provider_entries[key].flags for key in others)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ymera.catalog.load import load
@@ -91,7 +92,7 @@ def test_a_vendor_that_counts_by_model_gives_each_its_own_pool() -> None:
 
 def test_a_call_may_count_for_its_model_and_for_the_account() -> None:
     pools = pools_of("modelscope/Qwen/Qwen3.5-27B")
-    assert [limits(pool) for pool in pools] == [{"requests a day": 200}, {"requests a day": 2_000}]
+    assert [limits(pool) for pool in pools] == [{"requests a day": 200}, {"requests a day": 125}]
     pools = pools_of("cohere/command-a-03-2025")
     assert [limits(pool) for pool in pools] == [
         {"requests a minute": 20},
@@ -182,8 +183,10 @@ def test_a_paid_model_is_not_under_the_limits_of_the_free_tier() -> None:
 
 
 def test_rows_that_settings_laid_over_keep_their_limits() -> None:
-    groq = CATALOG.providers["groq"]
-    changed = CATALOG.with_overlay([groq])
+    moved = msgspec.structs.replace(
+        CATALOG.providers["groq"], base_url="https://proxy.example/v1", endpoints=()
+    )
+    changed = CATALOG.with_overlay([moved])
     pool = PoolKey("groq", "account", "groq/whisper-large-v3")
     assert changed.provider_entries.get("groq") is None
     kept = Pools(changed, entries=CATALOG.provider_entries)

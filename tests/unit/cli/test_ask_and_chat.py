@@ -41,6 +41,16 @@ def test_explain_says_which_model_why_and_what_it_cost(ymera: CommandLine, how: 
     assert "cost $0" in result.err
 
 
+@pytest.mark.proves("cli.explain")
+def test_explain_shows_the_decision_and_not_what_its_own_answer_has_taught(
+    ymera: CommandLine,
+) -> None:
+    before = ymera("route", "Say hello").out.splitlines()[1]
+    told = ymera("Say hello", "--explain").err.splitlines()
+    assert before in told
+    assert ymera("route", "Say hello").out.splitlines()[1] != before  # it has learned by now
+
+
 @pytest.mark.proves("cli.json")
 def test_json_holds_answer_model_cost_and_route(ymera: CommandLine) -> None:
     result = ymera("Say hello", "--json", "--task-type", "chat", "--complexity", "simple")
@@ -184,6 +194,8 @@ def test_a_bug_is_one_line_without_a_traceback(
     assert result.err.splitlines()[0] == "Error: Ymera met a bug: ZeroDivisionError: oh"
     with pytest.raises(ZeroDivisionError):
         main(["--traceback", "hi"])
+    with pytest.raises(ZeroDivisionError):
+        main(["--traceback", "ask", "hi"])
 
 
 @pytest.mark.proves("cli.chat")

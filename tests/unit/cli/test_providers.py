@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.support.command_line import CommandLine
 from tests.support.hosted import Hosted, hosting, say
+from ymera.app.cooling import CoolingFile
+from ymera.config.paths import DataPaths
+from ymera.core.errors import ProviderError, ProviderErrorKind
+from ymera.routing.health import HealthTable
 from ymera.testing import Fault
 
 KEY = "gsk_" + "Ab3dEf6hIj9kLm2n"
@@ -46,6 +53,31 @@ def test_providers_that_can_be_called_are_listed_with_masked_keys(
     everything = rows(ymera, "providers", "list", "--all")
     assert len(everything) > 20
     assert "CEREBRAS_API_KEY" in str(everything["cerebras"]["detail"])
+
+
+@pytest.mark.proves("cli.cooling")
+def test_what_a_running_server_does_not_ask_for_a_while_is_shown(
+    ymera: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", KEY)
+    health, now = HealthTable(), datetime.now(UTC)
+    used_up = ProviderError("429", kind=ProviderErrorKind.QUOTA_DAY, retry_after_s=3600)
+    health.failed("groq/openai/gpt-oss-20b", "groq", "GROQ_API_KEY", used_up, now)
+
+    async def serve() -> None:
+        file = CoolingFile(DataPaths(tmp_path / "data").cooling, health, now=lambda: now)
+        file.note()
+        assert file.writing is not None
+        await file.writing
+
+    asyncio.run(serve())
+    cooling = rows(ymera, "providers")["groq"]["cooling"]
+    assert isinstance(cooling, list)
+    assert [row["model_id"] for row in cooling] == ["groq/openai/gpt-oss-20b"]
+    shown = ymera("providers").err
+    assert "does not ask groq/openai/gpt-oss-20b [GROQ_API_KEY] until" in shown
+    assert KEY not in shown
+    assert "rests 1 models" in ymera("quota").err
 
 
 @pytest.mark.proves("cli.providers", "money.closed-stays")
@@ -105,6 +137,7 @@ def test_further_keys_are_stored_listed_and_removed_by_their_number(ymera: Comma
     for number, key in (("1", KEY), ("2", SECOND)):
         stored = ymera("keys", "set", "groq", "--number", number, "--no-test", stdin=key.encode())
         assert stored.code == 0
+        assert ("Keys of one account share one quota" in stored.err) is (number == "2")
     listed = msgspec.json.decode(ymera("keys", "--json").out)
     assert [(row["provider"], row["number"], row["key"]) for row in listed] == [
         ("groq", 1, "gsk_***"),

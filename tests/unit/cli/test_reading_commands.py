@@ -45,7 +45,21 @@ def test_route_with_no_candidate_still_explains(bare: CommandLine) -> None:
     result = bare("route", "hi there")
     assert result.code == 0
     assert "No model can be asked now." in result.out
-    assert "not_pulled" in result.out
+    assert "2 not pulled" in result.out
+    pinned = bare("route", "--model", "mistral/mistral-large-4", "hi there").out
+    assert "mistral/mistral-large-4 cannot serve this: No money may be spent." in pinned
+
+
+@pytest.mark.proves("cli.models")
+def test_an_alias_is_no_model_and_sends_to_its_explanation(bare: CommandLine) -> None:
+    result = bare("models", "show", "auto")
+    assert result.code == 2
+    assert "ymera route --model auto" in result.err
+
+
+@pytest.mark.proves("cli.models")
+def test_an_empty_list_of_listed_models_says_where_they_come_from(bare: CommandLine) -> None:
+    assert "`ymera catalog update` reads the lists" in bare("models", "--listed").err
 
 
 @pytest.mark.proves("cli.models")

@@ -98,10 +98,13 @@ def test_a_look_names_keys_servers_terms_and_gains_and_writes_nothing(
     bare: CommandLine, machine: Path, ollama: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GROQ_API_KEY", KEY)
+    monkeypatch.setenv("GROQ_API_KEY_2", f"{KEY}2")
+    assert bare("keys", "set", "groq", "--number", "3", "--no-test", stdin=KEY.encode()).code == 0
     result = bare("setup", "--dry-run", "--json")
     assert result.code == 0
     found = json.loads(result.out)
     (key,) = found["keys"]
+    assert key["more"] == 2
     assert (key["provider"], key["source"]) == ("groq", "GROQ_API_KEY")
     assert KEY not in result.out + result.err
     (server,) = found["local_servers"]
@@ -115,7 +118,7 @@ def test_a_look_names_keys_servers_terms_and_gains_and_writes_nothing(
     assert "groq" not in offers
     assert offers["google"]["requests_per_day"] > 1000
     assert offers["google"]["signup_url"].startswith("https://")
-    assert offers["google"]["training"] == "may train on it"
+    assert offers["google"]["training"] == "your prompts may be used for training"
     days = [each["requests_per_day"] or 0 for each in found["obtainable_keys"]]
     assert days == sorted(days, reverse=True)
     assert not machine.exists()
@@ -123,7 +126,19 @@ def test_a_look_names_keys_servers_terms_and_gains_and_writes_nothing(
     assert {path for path, _ in ollama.seen} == {"/v1/models"}
     shown = bare("setup", "--dry-run")
     assert "llama3.2:latest" in shown.err
-    assert "your prompts: may train on it" in shown.err
+    assert "(GROQ_API_KEY) and 2 more, 7 free chat models" in shown.err
+    assert "Pollinations (pollinations): 1 free chat model\n" in shown.err
+    assert "your prompts may be used for training; sign up: https://" in shown.err
+
+
+@pytest.mark.proves("cli.setup-looks")
+def test_a_setting_that_says_nothing_of_terms_hides_no_allowance(
+    bare: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YMERA_PROVIDERS__GROQ__KEYS_SHARE_QUOTA", "false")
+    found = json.loads(bare("setup", "--dry-run", "--json").out)
+    offers = {each["provider"]: each for each in found["obtainable_keys"]}
+    assert offers["groq"]["requests_per_day"] > 1000
 
 
 @pytest.mark.proves("cli.setup-writes")

@@ -66,7 +66,7 @@ def test_the_defaults_are_the_documents_under_their_names() -> None:
     assert additions == {
         "models": {"default_model"},
         "security": set(),
-        "performance": set(),
+        "performance": {"hedge_after_seconds"},
         "monitoring": {"store_prompts"},
     }
     assert tree["budget"] == {"max_usd_per_request": Decimal(0)}

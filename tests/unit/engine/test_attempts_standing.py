@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from tests.support.armed import HELLO, USAGE, armed, refuses, says
-from tests.support.engine import ask
+from tests.support.engine import ask, model
+from tests.support.routing import task
 from tests.support.standing import per_day, per_minute
 from ymera.core.access import LOCAL_OWNER
 from ymera.core.answer import (
@@ -23,6 +24,7 @@ from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.errors import ProviderErrorScope as Scope
 from ymera.core.quota import LimitSeen, QuotaMetric, QuotaWindow
 from ymera.core.route import ExclusionReason
+from ymera.core.usage import Usage
 from ymera.testing.scripted import ScriptedAnswer, ScriptedProvider
 
 DEAR = [
@@ -93,6 +95,29 @@ async def test_a_caller_that_leaves_mid_stream_leaves_one_call_counted() -> None
     await events.aclose()
     assert off.used("a")[REQUESTS] == 1
     assert off.health.rows(stage.time.clock().now()) == ()
+
+
+@pytest.mark.proves("engine.cut-answers-count")
+@pytest.mark.parametrize("error", [GeneratorExit(), ProviderError("cut", kind=Kind.TRANSIENT)])
+@pytest.mark.parametrize(
+    ("told", "read_chars", "tokens"),
+    [
+        (None, 3_000, 400 + 1_000),
+        (None, 0, 400),
+        (Usage(input_tokens=350, output_tokens=1), 3_000, 350 + 1_000),
+        (Usage(input_tokens=350, output_tokens=1_200), 3_000, 350 + 1_200),
+        (None, None, 400 + 2_000),
+    ],
+)
+def test_an_answer_that_was_cut_counts_what_was_read_of_it_at_least(
+    error: BaseException, told: Usage | None, read_chars: int | None, tokens: int
+) -> None:
+    _, off = armed({"a": says()})
+    profile = task(est_input_tokens=400, est_output_tokens=2_000)
+    lease = off.standing().lease(model("a"), None, profile)
+    assert off.used("a") == {REQUESTS: 1, TOKENS: 2_400}
+    lease.end(error, usage=told, read_chars=read_chars)
+    assert off.used("a") == {REQUESTS: 1, TOKENS: tokens}
 
 
 @pytest.mark.proves("engine.quota-exact")

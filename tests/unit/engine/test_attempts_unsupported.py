@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -22,12 +22,12 @@ class Speechless(ScriptedProvider):
 
     async def stream(
         self, request: ChatRequest, model: Model, deadlines: Deadlines
-    ) -> AsyncGenerator[ChatEvent, None]:
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Refuse before anything is sent."""
         del request, model, deadlines
-        nothing: tuple[ChatEvent, ...] = ()
-        for event in nothing:
-            yield event
+        nothing: tuple[Sequence[ChatEvent], ...] = ()
+        for batch in nothing:
+            yield batch
         raise Unsupported("Images by address cannot be sent.", param="messages[0].content[1]")
 
 

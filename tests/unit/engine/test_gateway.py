@@ -218,8 +218,8 @@ async def test_a_caller_that_stops_reading_cancels_the_upstream() -> None:
     class Watched(ScriptedProvider):
         async def stream(self, request, model, deadlines):  # type: ignore[no-untyped-def]
             try:
-                async for event in super().stream(request, model, deadlines):
-                    yield event
+                async for batch in super().stream(request, model, deadlines):
+                    yield batch
             finally:
                 closed.set()
 

@@ -28,6 +28,10 @@ class NoSecrets:
     def screen(self, report: Callable[[str], None]) -> Screen:
         return Screen(report)
 
+    def screen_whole(self, text: str, report: Callable[[str], None]) -> str:
+        screen = Screen(report)
+        return screen.feed(text) + screen.end()
+
 
 class Screen:
     def __init__(self, report: Callable[[str], None]) -> None:

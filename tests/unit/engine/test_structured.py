@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -207,15 +207,15 @@ async def test_what_a_useless_answer_used_is_known_all_the_same(ending: str) -> 
     usage = UsageReport(Usage(input_tokens=5, output_tokens=7))
     cut = ProviderError("It broke.", kind=ProviderErrorKind.TRANSIENT)
 
-    async def upstream() -> AsyncIterator[ChatEvent]:
-        yield TextDelta(WRONG)
-        yield usage
+    async def upstream() -> AsyncIterator[Sequence[ChatEvent]]:
+        yield (TextDelta(WRONG),)
+        yield (usage,)
         if ending == "cut":
             raise cut
-        yield Finish(FinishReason.STOP)
+        yield (Finish(FinishReason.STOP),)
 
     events = checked(upstream(), structured(), model("a"))
-    assert await anext(events) == usage
+    assert await anext(events) == (usage,)
     with pytest.raises(ProviderError):
         await anext(events)
 
@@ -229,7 +229,7 @@ async def test_long_answers_are_checked_without_holding_others_up() -> None:
 
 @pytest.mark.proves("engine.structured")
 def test_a_request_without_a_format_costs_nothing() -> None:
-    async def none() -> AsyncIterator[ChatEvent]:
+    async def none() -> AsyncIterator[Sequence[ChatEvent]]:
         return
         yield  # makes this a generator
 
@@ -297,11 +297,11 @@ async def test_a_model_that_cannot_be_told_what_was_asked_is_passed_over() -> No
     class TakesNoImages(ScriptedProvider):
         async def stream(
             self, request: ChatRequest, model: Model, deadlines: Deadlines
-        ) -> AsyncGenerator[ChatEvent, None]:
+        ) -> AsyncGenerator[Sequence[ChatEvent], None]:
             if any(isinstance(part, ImagePart) for part in request.messages[0].content):
                 raise Unsupported("No images.", hint="x", param="messages")
-            async for event in super().stream(request, model, deadlines):
-                yield event
+            async for batch in super().stream(request, model, deadlines):
+                yield batch
 
     picture = msgspec.structs.replace(
         ask(),

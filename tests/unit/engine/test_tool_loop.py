@@ -72,7 +72,7 @@ async def test_signed_reasoning_goes_back_with_the_calls_it_led_to() -> None:
     await played.answer()
     turn = next(m for m in played.model.requests[1].messages if m.tool_calls)
     assert turn.content == (
-        ReasoningPart(text="Look it up.", signature="c2ln", dialect=Dialect.ANTHROPIC),
+        ReasoningPart(text="Look it up.", signature="c2ln", dialect=Dialect.ANTHROPIC, signer="a"),
     )
 
 

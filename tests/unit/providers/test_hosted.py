@@ -53,7 +53,11 @@ async def ask(
     provider: HostedProvider, model: str = "sim-small", *, stream: bool = True
 ) -> list[ChatEvent]:
     request = make_request(stream=stream)
-    return [event async for event in provider.stream(request, make_model(model), QUICK)]
+    return [
+        event
+        async for batch in provider.stream(request, make_model(model), QUICK)
+        for event in batch
+    ]
 
 
 def added_up(events: list[ChatEvent]) -> ChatAnswer:
@@ -230,7 +234,7 @@ async def test_leaving_a_stream_early_hangs_up_on_the_upstream(transport: HttpTr
             make_request(), make_model(), Deadlines()
         )
         async with aclosing(events):
-            assert await anext(events) == TextDelta("You")
+            assert await anext(events) == [TextDelta("You")]
         await sim.hang_ups.wait()
 
 

@@ -61,7 +61,7 @@ async def ask(
     provider: HostedProvider, request: ChatRequest, model: Model | None = None
 ) -> list[ChatEvent]:
     found = model or make_model()
-    return [event async for event in provider.stream(request, found, QUICK)]
+    return [event async for batch in provider.stream(request, found, QUICK) for event in batch]
 
 
 def provider_at(

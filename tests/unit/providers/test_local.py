@@ -109,8 +109,9 @@ class Setup:
         turns = fields.pop("messages", (Message(role=Role.USER, content=(TextPart("hi"),)),))
         request = ChatRequest(model=model.id, messages=turns, **fields)
         answer = AnswerBuilder()
-        async for event in self.provider.stream(request, model, Deadlines(total_s=0.001)):
-            answer.add(event)
+        async for batch in self.provider.stream(request, model, Deadlines(total_s=0.001)):
+            for event in batch:
+                answer.add(event)
         return answer.build()
 
 

@@ -55,7 +55,7 @@ async def test_a_request_is_sent_as_given_and_the_answer_handed_back(
     assert server.calls[0].body == b"body"
     assert server.calls[0].head == (
         f"POST /v1/x?q=1 HTTP/1.1\r\nhost: {host}\r\nuser-agent: ymera\r\n"
-        "accept-encoding: identity\r\ncontent-length: 4\r\nauthorization: Bearer k\r\n\r\n"
+        "accept-encoding: identity\r\nauthorization: Bearer k\r\ncontent-length: 4\r\n\r\n"
     )
 
 

@@ -22,9 +22,9 @@ from ymera.core.chat import (
     TextPart,
     ToolCall,
 )
-from ymera.core.model import Model, ModelKind
-from ymera.core.route import ExclusionReason, RoutePolicy
-from ymera.core.task import TaskComplexity
+from ymera.core.model import FreeTerms, Limits, Model, ModelKind
+from ymera.core.route import Candidate, ExclusionReason, RoutePolicy
+from ymera.core.task import Needs, TaskComplexity, TaskProfile
 from ymera.routing.affinity import SWITCH_PRICE, conversation_key, goes_on, staying_bonus
 from ymera.routing.plan import Snapshot, plan
 from ymera.routing.profile import profile
@@ -160,9 +160,37 @@ def test_the_bonus_is_a_term_of_the_score_and_part_of_the_reason() -> None:
     assert stayed.model.id == "sim/other"
     assert stayed.terms["affinity"] == staying_bonus(task())
     assert stayed.score == pytest.approx(sum(stayed.terms.values()))
-    assert "answered this conversation's last turn +0.1" in stayed.reason
+    assert "answered this conversation's last turn +0.2" in stayed.reason
     assert "affinity" not in other.terms
     assert "conversation" not in other.reason
+
+
+def narrow(id: str, tpm: int | None, quality: float) -> Model:
+    terms = FreeTerms(
+        free_now=True, may_auto_route=True, reason="free in a test", limits=Limits(tpm=tpm)
+    )
+    return model(id, free=terms, **near(quality))
+
+
+@pytest.mark.proves("engine.outgrown")
+def test_a_conversation_with_tools_keeps_away_from_minutes_too_small_for_its_next_turns() -> None:
+    models = (narrow("sim/narrow", 8_000, 0.7), narrow("sim/wide", None, 0.5))
+    work = task(est_input_tokens=3_500, est_output_tokens=1_000, needs=Needs(tools=True))
+
+    def first(profile: TaskProfile, stays_with: str | None = None) -> Candidate:
+        made = plan(profile, Snapshot(models=models), RoutePolicy(), stays_with=stays_with)
+        return made.candidates[0]
+
+    assert first(work).model.id == "sim/wide"
+    short = msgspec.structs.replace(work, est_input_tokens=2_500)
+    assert first(short).model.id == "sim/narrow"
+    without_tools = msgspec.structs.replace(work, needs=Needs())
+    assert first(without_tools).model.id == "sim/narrow"
+    stayed = first(work, stays_with="sim/narrow")
+    assert stayed.model.id == "sim/narrow", "leaving it would be the switch that is to be avoided"
+    other = plan(work, Snapshot(models=models), RoutePolicy()).candidates[1]
+    assert other.terms["outgrown"] == -staying_bonus(work)
+    assert "too few tokens a minute" in other.reason
 
 
 @pytest.mark.parametrize("why", [ExclusionReason.HEALTH, ExclusionReason.NO_KEY])

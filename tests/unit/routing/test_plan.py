@@ -97,7 +97,7 @@ def test_nothing_to_ask_counts_the_reasons_and_names_the_cheapest_way_out() -> N
     ("reason", "hint"),
     [
         (ExclusionReason.NO_KEY, "Why."),
-        (ExclusionReason.NO_CONSENT, "Why. Then add it to `keyless_consent` in the configuration."),
+        (ExclusionReason.NO_CONSENT, "Why. `ymera setup --consent a` agrees to them."),
         (
             ExclusionReason.NOT_PULLED,
             "`ymera models pull good` gets a free model for this machine.",
@@ -139,6 +139,24 @@ def test_a_pinned_model_that_cannot_be_asked_gives_its_own_reason() -> None:
         "b/fair cannot serve this: No key for A: set A_KEY.",
         "Or name another model: `ymera models` lists them, `auto` chooses by itself.",
     )
+
+
+@pytest.mark.proves("routing.nothing-left")
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        (ExclusionReason.CLOSED, "`ymera providers open b` is the way back."),
+        (ExclusionReason.NO_CONSENT, "`ymera setup --consent b` agrees to them."),
+        (ExclusionReason.QUOTA, "Try again later."),
+        (ExclusionReason.LIMIT_DAY, "Shorten the prompt or split it."),
+    ],
+)
+def test_of_a_pinned_model_the_hint_does_not_repeat_the_reason(
+    reason: ExclusionReason, hint: str
+) -> None:
+    found = decide(GOOD, FAIR, only_model="b/fair", availability={"b/fair": (reason, "Why.")})
+
+    assert explain_no_route(found) == ("b/fair cannot serve this: Why.", hint)
 
 
 @pytest.mark.proves("routing.nothing-left")

@@ -6,13 +6,22 @@ import pytest
 
 from tests.support.routing import PAID, WEIGHTS, model, task
 from ymera.core.model import Model
-from ymera.core.route import RoutePolicy
-from ymera.core.task import TaskComplexity, TaskType
+from ymera.core.route import Candidate, RoutePolicy
+from ymera.core.task import TaskComplexity, TaskProfile, TaskType
 from ymera.core.usage import Price
-from ymera.routing.score import QUALITY_KEYS, candidate_of, quality_of, reason_of
+from ymera.routing.score import Scoring
+from ymera.routing.shapes import QUALITY_KEYS, Shape, quality_key
 
 RATED = {"chat": 0.5, "code": 0.9, "long_context": 0.7, "instruction": 0.6}
 POLICY = RoutePolicy()
+
+
+def quality_of(candidate: Model, profile: TaskProfile) -> float:
+    return Shape(candidate).quality(quality_key(profile), profile.type_probability)
+
+
+def candidate_of(candidate: Model, profile: TaskProfile, policy: RoutePolicy) -> Candidate:
+    return Scoring(profile, policy).candidate(Shape(candidate))
 
 
 def test_every_task_type_has_an_arena_category() -> None:
@@ -136,4 +145,5 @@ def test_a_candidate_says_why_it_stands_where_it_does(
     rated = {"quality": {"code": 0.9}, "speed_tps": 50.0} | facts
     candidate = candidate_of(model(**rated), task(), POLICY)
 
-    assert reason_of(place, candidate, task(), alone=alone) == sentence
+    scoring = Scoring(task(), POLICY)
+    assert scoring.reason(place, candidate, Shape(candidate.model), alone=alone) == sentence

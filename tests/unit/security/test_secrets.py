@@ -71,6 +71,17 @@ def test_screening_a_delta_costs_microseconds(capsys: pytest.CaptureFixture[str]
     assert best_us < 15  # 1 us where it was measured; a busy machine must not fail
 
 
+@pytest.mark.proves("output.fast")
+def test_screening_a_whole_answer_costs_microseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    prose = "Each request is well-checked before it leaves, and `its_settings` say how. " * 14
+    guard = SecretsGuard()
+    times_s = timeit.repeat(lambda: guard.screen_whole(prose, pytest.fail), number=10, repeat=20)
+    best_us = min(times_s) / 10 * 1e6
+    with capsys.disabled():
+        sys.stdout.write(f"\nscreening: {best_us:.2f} us an answer of {len(prose):,} characters\n")
+    assert best_us < 150  # 10 us where it was measured; a busy machine must not fail
+
+
 @pytest.mark.proves("security.rules-are-data")
 def test_no_anchor_of_the_rules_begins_with_another() -> None:
     anchors = sorted(secret_rules().by_anchor, key=str.lower)

@@ -147,7 +147,7 @@ async def test_privacy_is_heard_in_headers(client: Client, far: Vectors) -> None
     refused = await post(client, "/v1/embeddings", body(), headers)
     wrong = await post(client, "/v1/embeddings", body(), {"x-ymera-private": "perhaps"})
 
-    assert refused.status == 503
+    assert refused.status == 403
     assert "may train" in refused.error["message"]
     assert wrong.status == 400
     assert far.wishes == []

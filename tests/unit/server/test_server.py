@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 import pytest
@@ -197,12 +197,12 @@ async def test_a_stream_that_breaks_ends_in_an_error_event_and_never_cleanly(
 async def test_any_error_of_ours_ends_a_stream_in_the_dialect(
     open_client: Open, monkeypatch: pytest.MonkeyPatch, begun: bool, status: int
 ) -> None:
-    async def events(_reply: Reply) -> AsyncIterator[ChatEvent]:
+    async def batches(_reply: Reply) -> AsyncIterator[Sequence[ChatEvent]]:
         if begun:
-            yield TextDelta("Hel")
+            yield (TextDelta("Hel"),)
         raise MachineError("The disk is full.")
 
-    monkeypatch.setattr(Reply, "events", events)
+    monkeypatch.setattr(Reply, "batches", batches)
     answer = await post(open_client(ScriptedProvider()), chat(stream=True))
     assert answer.status == status
     error = msgspec.json.decode(answer.pieces[-1].removeprefix(b"data: "))["error"]
@@ -264,7 +264,7 @@ async def test_a_bug_is_a_500_without_a_traceback_whose_id_is_logged(
     assert answer.status == 500
     assert b"secret detail" not in answer.body
     assert answer.headers["x-request-id"].startswith("req_")
-    (logged,) = [record for record in caplog.records if record.name == "ymera.server.asgi"]
+    (logged,) = [record for record in caplog.records if record.name == "ymera.server.site"]
     assert answer.headers["x-request-id"] in logged.getMessage()
 
 

@@ -11,7 +11,9 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
+from sqlalchemy import insert
 
 from tests.support.records import NOON, answered, record
 from ymera.core.errors import ConfigError, InvalidRequest, MachineError
@@ -23,7 +25,9 @@ from ymera.storage.rows import (
     StoredCandidate,
     StoredPlan,
     StoredRequest,
+    to_row,
 )
+from ymera.storage.schema import requests
 
 
 @pytest.fixture
@@ -146,6 +150,29 @@ def test_pages_run_from_the_last_written_back_without_gap_or_overlap(
         pages.append([summary.id for summary in store.recent(3, before_id=pages[-1][-1])])
 
     assert pages == [["req-6", "req-5", "req-4"], ["req-3", "req-2", "req-1"], ["req-0"], []]
+
+
+@pytest.mark.proves("storage.batches")
+@pytest.mark.parametrize("count", [1, 7, 8, 63, 64, 65, 201])
+def test_a_batch_of_any_size_is_written_whole_and_in_order(
+    store: SqlRecordStore, count: int
+) -> None:
+    ids = [f"req-{at}" for at in range(count)]
+    store.write_batch([answered(id_) for id_ in ids])
+    assert [each.id for each in store.recent(limit=1_000)] == ids[::-1]
+    assert store.totals().requests == count
+
+
+@pytest.mark.proves("storage.batches")
+def test_what_other_databases_are_given_reads_the_same(store: SqlRecordStore) -> None:
+    store.write_batch([answered("req-1")])
+    with store.database().writing() as connection:  # SQLite has a faster way of its own
+        connection.execute(insert(requests), [to_row(answered("req-2"))])
+    mine, other = store.get("req-1"), store.get("req-2")
+    assert mine is not None
+    assert other is not None
+    assert other.detail == mine.detail
+    assert msgspec.structs.replace(other.summary, id="req-1") == mine.summary
 
 
 def test_a_page_before_an_unknown_request_is_an_error(store: SqlRecordStore) -> None:

@@ -43,8 +43,9 @@ async def test_the_embedded_model_speaks_for_another(
             make_request("What is the capital of France?", stream=False),
             sampling=Sampling(max_tokens=24),
         )
-        async for event in client.stream(request, model, Deadlines(first_byte_s=60, total_s=60)):
-            builder.add(event)
+        async for batch in client.stream(request, model, Deadlines(first_byte_s=60, total_s=60)):
+            for event in batch:
+                builder.add(event)
     await transport.close()
 
     answer = builder.build()

@@ -12,11 +12,12 @@ import pytest
 from tests.support.chat import make_request
 from tests.support.simulated import client_of, model_of
 from ymera.core.answer import AnswerBuilder, ChatAnswer, ChatEvent, FinishReason
-from ymera.core.chat import ToolSpec
+from ymera.core.chat import ResponseFormat, ToolSpec
 from ymera.core.errors import ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
 from ymera.core.model import Dialect
 from ymera.core.ports import Deadlines
+from ymera.engine.structured import fitted
 from ymera.providers.transport import HttpTransport
 from ymera.testing import Fault, FaultPlan, FaultRule, ProviderSimulator
 
@@ -65,8 +66,16 @@ ANSWERED = {
     Fault.WRONG_USAGE,
     Fault.EMPTY,
     Fault.BAD_ARGUMENTS,
+    Fault.BROKEN_JSON,
+    Fault.WRONG_JSON,
     Fault.COSTS,
 }
+PERSON = ResponseFormat(
+    schema=msgspec.Raw(
+        b'{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer",'
+        b'"minimum":18}},"required":["name","age"],"additionalProperties":false}'
+    )
+)
 SOON = Deadlines(connect_s=1, first_byte_s=0.3, idle_s=0.3, total_s=2)
 
 
@@ -78,7 +87,13 @@ async def transport() -> AsyncIterator[HttpTransport]:
 
 
 async def answer_with(
-    fault: Fault, dialect: Dialect, transport: HttpTransport, *, stream: bool, tools: bool = False
+    fault: Fault,
+    dialect: Dialect,
+    transport: HttpTransport,
+    *,
+    stream: bool,
+    tools: bool = False,
+    schema: bool = False,
 ) -> tuple[ChatAnswer, list[ChatEvent]]:
     model = model_of(HOSTS[dialect])
     plan = FaultPlan([FaultRule(fault=fault)])
@@ -86,9 +101,11 @@ async def answer_with(
     request = msgspec.structs.replace(request, include_usage=True)
     if tools:
         request = msgspec.structs.replace(request, tools=(ToolSpec(name="add"),))
+    if schema:
+        request = msgspec.structs.replace(request, response_format=PERSON)
     async with ProviderSimulator(providers=(model.provider,), faults=plan) as simulator:
         client = client_of(simulator, model.provider, dialect, transport)
-        events = [event async for event in client.stream(request, model, SOON)]
+        events = [event async for batch in client.stream(request, model, SOON) for event in batch]
     builder = AnswerBuilder()
     for event in events:
         builder.add(event)
@@ -156,3 +173,29 @@ async def test_arguments_that_are_no_json_arrive_as_the_model_wrote_them(
     (call,) = answer.tool_calls
     with pytest.raises(json.JSONDecodeError):
         json.loads(call.arguments)
+
+
+@pytest.mark.proves("simulator.structured", "simulator.dialects")
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("dialect", HOSTS)
+@pytest.mark.parametrize("fault", [Fault.COSTS, Fault.BROKEN_JSON])
+async def test_structured_output_fits_once_what_is_only_broken_is_mended(
+    transport: HttpTransport, fault: Fault, dialect: Dialect, stream: bool
+) -> None:
+    answer, _ = await answer_with(fault, dialect, transport, stream=stream, schema=True)
+
+    text, repaired = fitted(answer.text, PERSON)
+    assert repaired is (fault is Fault.BROKEN_JSON)
+    assert json.loads(text) == {"name": "sample", "age": 18}
+
+
+@pytest.mark.proves("simulator.structured", "simulator.dialects")
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("dialect", HOSTS)
+async def test_structured_output_of_another_shape_cannot_be_mended(
+    transport: HttpTransport, dialect: Dialect, stream: bool
+) -> None:
+    answer, _ = await answer_with(Fault.WRONG_JSON, dialect, transport, stream=stream, schema=True)
+
+    with pytest.raises(ProviderError, match="does not fit its schema"):
+        fitted(answer.text, PERSON)

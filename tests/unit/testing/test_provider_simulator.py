@@ -80,8 +80,9 @@ async def ask(
     provider = simulator.providers[model.provider]
     client = client_of(simulator, provider.id, provider.endpoints[0].dialect, transport, key)
     builder = AnswerBuilder()
-    async for event in client.stream(request or make_request(), model, SOON):
-        builder.add(event)
+    async for batch in client.stream(request or make_request(), model, SOON):
+        for event in batch:
+            builder.add(event)
     return builder.build()
 
 

@@ -78,8 +78,9 @@ async def answer(
     double: HostedDouble, asked: ChatRequest, deadlines: Deadlines = ANY
 ) -> ChatAnswer:
     builder = AnswerBuilder()
-    async for event in double.stream(asked, MODEL, deadlines):
-        builder.add(event)
+    async for batch in double.stream(asked, MODEL, deadlines):
+        for event in batch:
+            builder.add(event)
     return builder.build()
 
 

@@ -56,7 +56,7 @@ REQUEST = ChatRequest(
     messages=(Message(role=Role.USER, content=(TextPart("x" * 360),)),),
     tools=(ToolSpec(name="f", description="y" * 36, parameters=msgspec.Raw(b'{"type":"object"}')),),
 )
-HEAD = AnswerHead(id="req_1", created=1, model="p/m", request=REQUEST)
+HEAD = AnswerHead(id="req_1", created=1, model="anthropic/m", request=REQUEST)
 USAGE = Usage(input_tokens=100, output_tokens=8, cached_tokens=70, reasoning_tokens=5)
 WIRE_USAGE = {
     "input_tokens": 30,
@@ -93,7 +93,7 @@ def test_a_whole_answer() -> None:
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
-        "model": "p/m",
+        "model": "anthropic/m",
         "content": [{"type": "text", "text": "Hello"}],
         "stop_reason": "end_turn",
         "stop_sequence": None,

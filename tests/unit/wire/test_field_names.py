@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ymera.core.chat import Message, Role, TextPart
-from ymera.wire import anthropic, ollama, openai_chat
+from ymera.wire import anthropic, gemini, ollama, openai_chat
 from ymera.wire.field_names import is_named_like
 
 
@@ -42,4 +42,12 @@ def test_what_bars_a_field_bars_it_in_capitals_too() -> None:
     ("name", "alike"), [("model", False), ("MODEL", True), ("models", False), ("other", False)]
 )
 def test_the_name_itself_is_not_named_like_it(name: str, alike: bool) -> None:
-    assert is_named_like(name, {"model"}) is alike
+    assert is_named_like(name, frozenset({"model"})) is alike
+
+
+@pytest.mark.proves("wire.named-alike")
+def test_googles_fields_are_barred_in_another_spelling_too() -> None:
+    asked = {"contents": [{"parts": [{"text": "hi"}]}], "systeminstruction": {"parts": []}, "x": 1}
+    request = gemini.CALLER.decode_request(msgspec.json.encode({"model": "m", **asked}))
+    body = gemini.UPSTREAM.encode_request(request, "m", frozenset()).body
+    assert msgspec.json.decode(body).keys() == {"contents", "x"}

@@ -60,7 +60,8 @@ class Host:
         """Return the answer the client read."""
         assert self.provider is not None
         built = AnswerBuilder()
-        async for event in self.provider.stream(request, make_model("m"), QUICK):
+        stream = self.provider.stream(request, make_model("m"), QUICK)
+        for event in [event async for batch in stream for event in batch]:
             built.add(event)
             if isinstance(event, RequestAdapted):
                 self.losses = event.losses

@@ -4,6 +4,7 @@ import pytest
 
 from ymera.core.answer import ChatEvent, TextDelta, ToolCallDelta
 from ymera.core.chat import Message, Role, ToolCall
+from ymera.wire.anthropic.upstream_turns import tool_ids as anthropic_tool_ids
 from ymera.wire.tool_ids import FreshIds
 
 pytestmark = pytest.mark.proves("wire.fresh-tool-ids")
@@ -50,3 +51,12 @@ def test_only_the_first_piece_of_a_call_is_named() -> None:
     named(called("call_0"))
     rest: list[ChatEvent] = [TextDelta("so"), ToolCallDelta(index=0, arguments="{}")]
     assert named(rest) == rest
+
+
+def test_an_id_that_the_caller_knows_rewritten_is_not_given_a_second_time() -> None:
+    as_shown = anthropic_tool_ids()("functions.read:0")
+    assert as_shown != "functions.read:0"
+    (id,) = ids_of(FreshIds(earlier(as_shown))(called("functions.read:0")))
+    assert id is not None
+    assert anthropic_tool_ids()(id) not in {as_shown, "functions.read:0"}
+    assert FreshIds(earlier(as_shown))(called("functions.read:1")) == called("functions.read:1")

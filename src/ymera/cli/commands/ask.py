@@ -57,15 +57,35 @@ def command(
             tools=tool_names(tools),
         )
         live = not as_json and (stdout_is_terminal() if stream is None else stream)
+        explained = (explain or as_json) and agent is None  # an agent's phases have routes
+        every = _explained(app, request) if explained else None
         answering = _print_live(app, request) if live else app.orchestrator.ask(request)
         response = session.run(answering)
-        explained = (explain or as_json) and agent is None  # an agent's phases have routes
-        plan = app.orchestrator.route(request) if explained else None
+        plan = None if every is None else _decided(response, every)
         if as_json:
             _print_json(response, plan)
         elif not live:
             click.echo(response.response)
         _print_notes(app, response, plan if explain else None, explain=explain)
+
+
+def _explained(app: App, request: AIRequest) -> RoutePlan | None:
+    """Return the plan as it is before the answer teaches anything; None where asking will fail."""
+    from ymera.core.errors import YmeraError
+
+    try:
+        return app.orchestrator.route(request)
+    except YmeraError:  # raised again by asking, and then kept as a record
+        return None
+
+
+def _decided(response: AIResponse, every: RoutePlan) -> RoutePlan:
+    """Return the plan that was acted on, with why the rest of the catalogue was left out."""
+    import msgspec
+
+    if response.route is None:
+        return every
+    return msgspec.structs.replace(response.route, exclusions=every.exclusions)
 
 
 async def _print_live(app: App, request: AIRequest) -> AIResponse:

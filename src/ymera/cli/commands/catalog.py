@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ymera.cli.default_group import DefaultGroup
-from ymera.cli.output import echo_json, echo_table, note
+from ymera.cli.output import counted, echo_json, echo_table, note
 from ymera.cli.session import Session, open_session, stdin_is_terminal
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check(ctx: click.Context, as_json: bool, warnings: bool) -> None:
         app = session.app
         problems = look_over(app.catalog, today=datetime.now(UTC).date())
         counts = count(app.catalog)
-        broken = [each.message for each in app.catalogue.problems]
+        broken = [each.message for each in app.catalog_files.problems]
         errors = [each for each in problems if each.level is Level.ERROR]
         if as_json:
             totals = msgspec.to_builtins(counts)
@@ -121,7 +121,7 @@ def update(
     with open_session() as session:
         asked = askable(session.app, providers)
         if not as_json:
-            note(f"Asking {len(asked)} providers for their model lists ...")
+            note(f"Asking {counted(len(asked), 'provider')} for the model list ...")
         found = session.run(fetch_update(session.app, asked))
         if not as_json:
             _show(found)
@@ -133,7 +133,9 @@ def update(
     else:
         left = sum(c.model not in applied for diff in found.diffs for c in diff.dangerous)
         rest = f" {left} dangerous changes were left out: --accept MODEL." if left else ""
-        note(f"Applied. Undo by deleting what was written: {session.app.catalogue.fetched_path}.")
+        note(
+            f"Applied. Undo by deleting what was written: {session.app.catalog_files.fetched_path}."
+        )
         if rest:
             note(rest.strip())
     if not found.diffs:
@@ -159,7 +161,9 @@ def _apply(
         return None
     accepted = dict.fromkeys(accept)
     if ask:
-        if not click.confirm("Apply the harmless changes?", default=True, err=True):
+        changes = any(diff.changes for diff in found.diffs)
+        question = "Apply the harmless changes?" if changes else "Keep that the lists were read?"
+        if not click.confirm(question, default=True, err=True):
             return None
         for change in dangerous:
             question = f"{change.model}: {change.danger} Apply all the same?"

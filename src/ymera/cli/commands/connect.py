@@ -25,14 +25,15 @@ _LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+|localhost|\[::1\]")
 
 
 @click.command(name="connect", short_help="Another program's settings for asking Ymera.")
-@click.argument("client", type=click.Choice(list(CLIENTS)))
+@click.argument("client", metavar="CLIENT", type=click.Choice(list(CLIENTS)))
 @click.option("--write", is_flag=True, help="Write them, a copy of the old file beside it.")
 @click.option("--url", metavar="URL", help="Where the server listens, if not as configured.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(client: str, write: bool, url: str | None, as_json: bool) -> None:
     """Print what CLIENT has to be told to ask Ymera, and where; or write it.
 
-    Other settings in the file are kept. No key is written: on loopback the server wants none.
+    CLIENT is claude-code, codex, aider, opencode or open-webui. Other settings in the file are
+    kept. No key is written: on loopback the server wants none.
     """
     row = CLIENTS[client]
     base = _base_url(url) if url else _configured_url()

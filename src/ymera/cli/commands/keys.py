@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ymera.cli.default_group import DefaultGroup
-from ymera.cli.output import echo_json, echo_table, note
+from ymera.cli.output import counted, echo_json, echo_table, note
 from ymera.cli.session import Session, open_session, stdin_is_terminal
 from ymera.core.errors import InvalidRequest, Unauthenticated
 from ymera.core.model import ModelKind
@@ -172,6 +172,11 @@ def _set(name: str, number: int, *, no_test: bool, as_json: bool) -> None:
     note(f"Stored {stored.shown} for {provider.name}, encrypted; {detail}.")
     if shadowed:
         note(f"The variable {shadowed} is set and wins over it.")
+    if number > 1:
+        note(
+            "Keys of one account share one quota: this one adds nothing unless its account differs."
+        )
+        note("The vendor's terms hold for each key; many allow one free account per person.")
     if provider.extra_env:
         note(f"{provider.name} also reads {', '.join(provider.extra_env)} from the environment.")
 
@@ -228,7 +233,7 @@ def _provider(app: App, name: str) -> Provider:
     providers = app.catalog.providers
     found = providers.get(name.lower())
     if found is None:
-        near = get_close_matches(name.lower(), providers, n=1)
+        near = get_close_matches(name.lower(), providers, n=1, cutoff=0.7)
         raise InvalidRequest(
             f"There is no provider {name!r}.",
             hint=f"Did you mean {near[0]!r}?" if near else "`ymera keys list --all` names all.",
@@ -255,7 +260,7 @@ def _facts(app: App, provider: Provider) -> list[str]:
         for model in app.catalog.models
     )
     entry = app.catalog.provider_entries.get(provider.id)
-    lines = [f"{provider.name}: {free} free chat models with a key."]
+    lines = [f"{provider.name}: {counted(free, 'free chat model')} with a key."]
     if provider.signup_url:
         lines.append(f"  key: {provider.signup_url}")
     if entry is not None:

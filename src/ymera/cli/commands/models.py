@@ -70,7 +70,10 @@ def _show_listed(app: App, *, as_json: bool) -> None:
         return
     for id in upkeep.listed:
         click.echo(f"{id}  would be free" if id in upkeep.unproven else id)
-    note("`ymera models test MODEL --live` takes one of them in if it answers.")
+    if upkeep.listed:
+        note("`ymera models test MODEL --live` takes one of them in if it answers.")
+    else:
+        note("No list names a model the catalogue lacks; `ymera catalog update` reads the lists.")
 
 
 def _row(app: App, model: Model, problem: tuple[str, str] | None) -> tuple[str, ...]:
@@ -110,9 +113,15 @@ def _summary(app: App, model: Model) -> dict[str, object]:
 def show(name: str, as_json: bool) -> None:
     """Show what is known of model NAME, and where each fact comes from."""
     from ymera.catalog.why import truths_of, why
+    from ymera.routing.policies import ALIASES
 
     with open_session() as session:
         app = session.app
+        if name in ALIASES:
+            raise UnknownModel(
+                f"{name!r} is no model but chooses one for each request.",
+                hint=f'See: ymera route --model {name} "your prompt"',
+            )
         listed = app.catalog.upkeep.listed.get(name)
         model = app.catalog.get(name) if listed is None else listed
         truths = truths_of(app.catalog, model.id)
@@ -152,12 +161,14 @@ def pull_model(name: str | None, sources: Path | None) -> None:
 
     HF_ENDPOINT names another hub than the official one.
     """
-    from ymera.providers.pull import OFFICIAL_HUB, is_intact, pull, with_source_from
+    from ymera.providers.pull import OFFICIAL_HUB, is_intact, is_pulled, pull, with_source_from
 
     with open_session() as session:
         app = session.app
         model, weights = _embedded(app.catalog, name or app.settings.local.model)
         if is_intact(weights, app.models_dir):
+            if not is_pulled(weights, app.models_dir):
+                pull(weights, app.models_dir)  # fetches nothing; a file put there by hand is noted
             note(f"{model.id} is on this machine already.")
             return
         if sources is not None:
@@ -254,9 +265,11 @@ def _test_hosts(session: Session, names: tuple[str, ...], *, live: bool, as_json
         if as_json:
             echo_json(trials)
             return False
-        for trial in trials:
-            state = trial.skipped or f"would be asked, cost at most {usd(trial.cost_usd)}"
-            click.echo(f"{trial.model}  {trial.key}  {state}")
+        rows = [
+            (each.model, each.key, each.skipped or f"would cost at most {usd(each.cost_usd)}")
+            for each in trials
+        ]
+        echo_table(("MODEL", "KEY", "IF ASKED"), rows)
         asked = sum(trial.skipped is None for trial in trials)
         note(f"{asked} requests of at most 32 answer tokens; --live sends them.")
         return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from ymera.cli.default_group import DefaultGroup
 from ymera.cli.output import echo_json, echo_table, note, usd
@@ -34,9 +36,14 @@ def command() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also those that cannot be called now.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_providers(everything: bool, as_json: bool) -> None:
-    """List the providers that can be called, and those that are closed."""
+    """List the providers that can be called, those that are closed, and what cools down.
+
+    What a running server does not ask for a while, because it failed, is told by that server; with
+    --json it is the field `cooling` of its provider.
+    """
     with open_session() as session:
         rows = _rows(session.app)
+        cooling = _cooling(session.app)
     shown = [row for row in rows if everything or row["state"] in {"ready", "closed"}]
     if as_json:
         echo_json(shown)
@@ -54,6 +61,8 @@ def list_providers(everything: bool, as_json: bool) -> None:
             for row in shown
         ],
     )
+    for name, until, why in cooling:
+        note(f"A running server does not ask {name} until {until}: {why}")
     if hidden := len(rows) - len(shown):
         note(f"{hidden} more cannot be called now; `ymera providers list --all` says why.")
 
@@ -104,10 +113,12 @@ def test(provider: str, as_json: bool) -> None:
 
 
 def _rows(app: App) -> list[dict[str, object]]:
+    from ymera.app.cooling import cooling_now
     from ymera.providers.hosts import provider_keys
     from ymera.security.vault import masked
 
     closed = app.standings.closures.rows()
+    cooling = cooling_now(app.paths.cooling, datetime.now(UTC))
     problems = app.snapshot().availability
     chat = [model for model in app.catalog.models if model.kind is ModelKind.CHAT]
     free = Counter(model.provider for model in chat if model.free.may_auto_route)
@@ -129,8 +140,24 @@ def _rows(app: App) -> list[dict[str, object]]:
                 "free_models": free[provider.id],
                 "closed_since": None if closure is None else closure.at,
                 "detail": detail,
+                "cooling": [
+                    msgspec.to_builtins(row) for row in cooling if row.provider == provider.id
+                ],
             }
         )
+    return rows
+
+
+def _cooling(app: App) -> list[tuple[str, str, str]]:
+    from ymera.app.cooling import cooling_now
+
+    rows = []
+    for row in cooling_now(app.paths.cooling, datetime.now(UTC)):
+        name = row.model_id or row.provider
+        if row.key_id is not None:
+            name += f" [{row.key_id}]"
+        until = "it is changed" if row.until is None else f"{row.until:%Y-%m-%d %H:%M:%S} UTC"
+        rows.append((name, until, row.why))
     return rows
 
 

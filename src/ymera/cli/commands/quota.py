@@ -34,18 +34,23 @@ def command(provider: str | None, show_all: bool, as_json: bool) -> None:
     one model or all. Keys of one account share one quota. The price says what a call now costs
     later ones, 0 nothing to 1 all that is left.
     """
+    from ymera.app.cooling import cooling_now
+
     with open_session() as session:
         app = session.app
         _known(app, provider)
         rows = app.quotas.rows(_models(app, provider, show_all=show_all))
         now = datetime.now(UTC)
+        cooling = cooling_now(app.paths.cooling, now)
     if as_json:
         echo_json([_data(row) for row in rows])
         return
     echo_table(_HEADER, [_row(row, now) for row in rows])
     if not rows:
         note("No provider with quotas can be called now; --all shows every one.")
-    elif any(row.limit is None for row in rows):
+    if cooling:
+        note(f"A running server rests {len(cooling)} models, keys or hosts; see `ymera providers`.")
+    if any(row.limit is None for row in rows):
         note("A limit shown as ? is not published; answers of the vendor may tell.")
 
 

@@ -27,6 +27,7 @@ def command(
     """Explain which model PROMPT would go to: ranked candidates, scores, exclusions."""
     from ymera.cli.explain import plan_lines
     from ymera.engine.orchestrator import AIRequest
+    from ymera.routing.explain import explain_no_route
     from ymera.routing.plan_json import plan_json
 
     with open_session() as session:
@@ -43,3 +44,6 @@ def command(
             return
         for line in plan_lines(plan, all_exclusions=all_exclusions):
             click.echo(line)
+        if not plan.candidates:
+            message, hint = explain_no_route(plan)
+            click.echo(f"{message} {hint}")

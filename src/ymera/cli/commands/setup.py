@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ymera.cli.output import echo_json, note
+from ymera.cli.output import counted, echo_json, note
 from ymera.cli.session import Session, open_session, stdin_is_terminal
 from ymera.core.errors import InvalidRequest, MachineError
 
@@ -90,8 +90,9 @@ def _show(findings: Findings) -> None:
     """Tell what was found and what could be had."""
     note("Keys:" if findings.keys else "Keys: none is set.")
     for key in findings.keys:
-        use = f"{key.free_models} free chat models" if key.used else "not used: it would cost money"
-        note(f"  {key.name}: {key.key} ({key.source}), {use}")
+        use = _free(key.free_models) if key.used else "not used: it would cost money"
+        more = f" and {key.more} more" if key.more else ""
+        note(f"  {key.name}: {key.key} ({key.source}){more}, {use}")
     note("Local servers:" if findings.local_servers else "Local servers: none answers.")
     for server in findings.local_servers:
         names = ", ".join(server.models[:4]) + (", ..." if len(server.models) > 4 else "")
@@ -99,20 +100,28 @@ def _show(findings: Findings) -> None:
     note("Hosts that need no key, once you agree to their terms:")
     for host in findings.keyless:
         agreed = ", agreed to" if host.consented else ""
-        note(f"  {host.name} ({host.provider}): {host.free_models} free chat models{agreed}")
+        note(f"  {host.name} ({host.provider}): {_free(host.free_models)}{agreed}")
         note(f"    allowance: {host.allowance}")
-        note(f"    your prompts: {host.training}")
+        note(f"    {host.training}")
         for line in host.terms:
             note(f"    {line}")
     if findings.obtainable_keys:
         note("Keys you could have for nothing, and what each gives:")
     for offer in findings.obtainable_keys:
         day = f"{offer.requests_per_day:,} requests a day" if offer.requests_per_day else None
-        note(f"  {offer.name}: {offer.free_models} free chat models, {day or offer.allowance}")
-        note(f"    your prompts: {offer.training}; sign up: {offer.signup_url or 'not known'}")
+        note(f"  {offer.name}: {_free(offer.free_models)}, {day or offer.allowance}")
+        note(f"    {offer.training}; sign up: {offer.signup_url or 'not known'}")
     if (own := findings.embedded) is not None:
         state = "on this machine" if own.pulled else f"a download of {own.size_mb} MB"
         note(f"Embedded model: {own.model}, {state}.")
+
+
+def _free(models: int) -> str:
+    return counted(models, "free chat model")
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[0].upper()}{clause[1:]}."
 
 
 def _choice_of(
@@ -172,7 +181,7 @@ def _ask(findings: Findings) -> Choice:
         for host in findings.keyless
         if not host.consented
         and click.confirm(
-            f"Send prompts to {host.name} without a key? It {host.training}.",
+            f"Send prompts to {host.name} without a key? {_sentence(host.training)}",
             default=False,
             err=True,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection
+from functools import cache
 
 import msgspec
 
@@ -14,13 +14,11 @@ from ymera.core.chat import (
     Role,
 )
 from ymera.security.guards.sql_injection import is_sentence, prepared
-from ymera.security.normalise import views, visible
+from ymera.security.normalise import lowered, views, visible
 from ymera.security.rules import InjectionRule, injection_rules
 
 __all__ = ["InjectionFinding", "PromptGuard", "remove_injections", "risk", "scan"]
 
-_SPACE = re.compile(r"\s+")
-_ROUNDS = 5
 _WINDOW_CHARS = 20_000
 """A prompt is looked at in its first and last so many characters: that is where orders stand."""
 
@@ -45,23 +43,54 @@ class InjectionFinding(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.category}.{self.rule.partition('_')[2]}"
 
 
-def scan(text: str, categories: Collection[str] | None = None) -> tuple[InjectionFinding, ...]:
+def scan(text: str, categories: tuple[str, ...] | None = None) -> tuple[InjectionFinding, ...]:
     """Return what the rules find in any reading of `text`, each rule once, the worst first.
 
     Args:
         text: any length; time is linear in it.
         categories: looked for; None looks for all.
     """
+    rules, words = _looked_for(categories)
     found: dict[str, InjectionFinding] = {}
     for view in views(text):
+        if words and not _holds_one(view.lower(), words):
+            continue
         readings = _Readings(view)
-        for rule in injection_rules().rule:
-            wanted = categories is None or rule.category in categories
-            if wanted and rule.id not in found and readings.matches(rule):
+        for rule in rules:
+            if rule.id not in found and readings.matches(rule):
                 found[rule.id] = InjectionFinding(
                     rule=rule.id, category=rule.category, severity=rule.severity
                 )
+    if not found:
+        return ()
     return tuple(sorted(found.values(), key=lambda each: (-each.severity, each.rule)))
+
+
+@cache
+def _looked_for(
+    categories: tuple[str, ...] | None,
+) -> tuple[tuple[InjectionRule, ...], tuple[str, ...]]:
+    """Return the rules, and words of which a text holds one if it fits any; none if they may not.
+
+    White space within a word is not yet made equal where they are looked for.
+    """
+    rules = tuple(
+        rule for rule in injection_rules().rule if categories is None or rule.category in categories
+    )
+    if any(rule.reads != "lower" or not rule.needs for rule in rules):
+        return rules, ()
+    words: list[str] = []
+    for word in sorted({max(need.split(), key=len) for r in rules for need in r.needs}, key=len):
+        if not any(shorter in word for shorter in words):
+            words.append(word)
+    return rules, tuple(words)
+
+
+def _holds_one(text: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 - twice as fast as any(), and asked of every request
+        if word in text:
+            return True
+    return False
 
 
 def risk(findings: Collection[InjectionFinding]) -> float:
@@ -103,7 +132,7 @@ class _Readings:
         text = self._made.get(rule.reads)
         if text is None:
             text = self._made[rule.reads] = self._make(rule.reads)
-        if rule.needs and not any(need in text for need in rule.needs):
+        if rule.needs and not _holds_one(text, rule.needs):
             return False
         if rule.when == "value" and self._is_sentence():
             return False
@@ -112,7 +141,7 @@ class _Readings:
     def _make(self, reads: str) -> str:
         if reads == "sql":
             return prepared(self._view)
-        return "\n".join(_SPACE.sub(" ", line) for line in self._view.lower().splitlines())
+        return lowered(self._view)
 
     def _is_sentence(self) -> bool:
         if self._sentence is None:
@@ -136,12 +165,14 @@ class PromptGuard:
 
 
 def _texts(messages: tuple[Message, ...]) -> list[str]:
-    newest = next((m for m in reversed(messages) if m.role is Role.USER), None)
-    shown = [m for m in messages if m is newest or m.role is Role.TOOL]
-    texts = [message.text for message in shown]
-    return [
-        text
-        if len(text) <= 2 * _WINDOW_CHARS
-        else f"{text[:_WINDOW_CHARS]}\n{text[-_WINDOW_CHARS:]}"
-        for text in texts
-    ]
+    texts: list[str] = []
+    newest = True
+    for message in reversed(messages):
+        role = message.role
+        if role is Role.TOOL or (newest and role is Role.USER):
+            newest = newest and role is not Role.USER
+            text = message.text
+            if len(text) > 2 * _WINDOW_CHARS:
+                text = f"{text[:_WINDOW_CHARS]}\n{text[-_WINDOW_CHARS:]}"
+            texts.append(text)
+    return texts[::-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -15,8 +15,12 @@ from ymera.security.rules import SecretRule, SecretRules, secret_rules
 __all__ = ["SecretsGuard", "redact_secrets"]
 
 
-_LONG_CHARS = 100
+_LONG_CHARS = 64
 """Shorter pieces are searched as fast as they are looked through beforehand."""
+
+
+_Search = Callable[[str, int], re.Match[str] | None]
+"""Returns the next anchor of a text from a place on."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -37,14 +41,34 @@ class SecretsGuard:
 
     def screen(self, report: Callable[[str], None]) -> OutputScreen:
         """Return the screen of one answer; `report` is told `secret.<rule>` for each finding."""
-        return _Screen(secret_rules(), report)
+        rules = secret_rules()
+        return _Screen(rules, report, rules.anchor_re.search)
+
+    def screen_whole(self, text: str, report: Callable[[str], None]) -> str:
+        """Return a whole text without credentials: what `screen` makes of it, sooner."""
+        rules = secret_rules()
+        places = rules.anchors.places(text)
+        if places is None:
+            return _Screen(rules, report, rules.anchor_re.search).whole(text)
+        if not places:
+            return text
+        return _Screen(rules, report, _search_at(places, rules.anchor_re)).whole(text)
 
 
 def redact_secrets(text: str) -> tuple[str, tuple[str, ...]]:
     """Return `text` without credentials, and the kinds found, in order of appearance."""
     found: list[str] = []
-    screen = _Screen(secret_rules(), found.append)
-    return screen.feed(text) + screen.end(), tuple(found)
+    return SecretsGuard().screen_whole(text, found.append), tuple(found)
+
+
+def _search_at(places: Sequence[int], anchor_re: re.Pattern[str]) -> _Search:
+    """Return a search for the next anchor that looks at these places alone; to go forward only."""
+    match, coming = anchor_re.match, iter(places)
+
+    def search(text: str, at: int) -> re.Match[str] | None:
+        return next((m for place in coming if place >= at and (m := match(text, place))), None)
+
+    return search
 
 
 class _Screen:
@@ -56,10 +80,10 @@ class _Screen:
 
     __slots__ = ("_anchor", "_decided", "_held", "_report", "_rules", "_swallowing")
 
-    def __init__(self, rules: SecretRules, report: Callable[[str], None]) -> None:
+    def __init__(self, rules: SecretRules, report: Callable[[str], None], anchor: _Search) -> None:
         self._rules = rules
         self._report = report
-        self._anchor = rules.anchor_re.search
+        self._anchor = anchor
         self._held = ""
         self._decided = 0
         self._swallowing: SecretRule | None = None
@@ -71,16 +95,21 @@ class _Screen:
         text = self._held + text
         if self._swallowing is not None:
             return self._read(text, final=False)
-        anchor = self._anchor(text, self._look_from(text))
+        look_from = self._decided if len(text) < _LONG_CHARS else self._look_from(text)
+        anchor = self._anchor(text, look_from)
         if anchor is None:
             sure = text[self._decided :] if self._decided else text
             self._held, self._decided = text[-1], 1
             return sure
         return self._read(text, final=False, anchor=anchor)
 
+    def whole(self, text: str) -> str:
+        """Take all of the text at once; return what may leave."""
+        return self._read(text, final=True)
+
     def _look_from(self, text: str) -> int:
-        """Return from where on an anchor may begin: in most texts only at the very end."""
-        if len(text) < _LONG_CHARS or self._rules.may_stand_in(text):
+        """Return from where on an anchor may begin: in most long texts only at the very end."""
+        if self._rules.anchors.in_part(text):
             return self._decided
         return max(self._decided, len(text) - self._rules.longest_anchor)
 

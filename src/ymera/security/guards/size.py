@@ -34,12 +34,11 @@ class SizeGuard:
             TooLong: its text parts hold more characters than allowed.
             InvalidRequest: its last message says nothing at all.
         """
-        chars = sum(
-            len(part.text)
-            for message in request.messages
-            for part in message.content
-            if isinstance(part, TextPart)
-        )
+        chars = 0
+        for message in request.messages:
+            for part in message.content:
+                if type(part) is TextPart:
+                    chars += len(part.text)
         if chars > self._max_chars:
             raise TooLong(
                 f"The prompt has {chars:,} characters; the limit is {self._max_chars:,}.",
@@ -59,7 +58,7 @@ class SizeGuard:
 def _says_nothing(message: Message) -> bool:
     if message.role is Role.TOOL:
         return False  # a tool may well return nothing
-    return not any(
-        isinstance(part, ImagePart) or not (part.text == "" or part.text.isspace())
-        for part in message.content
-    )
+    for part in message.content:
+        if isinstance(part, ImagePart) or not (part.text == "" or part.text.isspace()):
+            return False
+    return True

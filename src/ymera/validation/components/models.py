@@ -121,7 +121,9 @@ async def _answers(app: App, model: Model) -> str:
         AIRequest(prompt="Say hello", model=model.id, max_tokens=_ANSWER_TOKENS, fresh=True)
     )
     if not answer.response.strip():
-        raise Unmet(f"{model.id} answered with nothing.", hint=f"ymera models test {model.id}")
+        raise Unmet(
+            f"{model.id} answered with nothing.", hint=f"ymera models test {model.id} --live"
+        )
     if answer.model != model.id or answer.cost != Decimal(0):
         raise Unmet(f"{answer.model} answered at cost {answer.cost}, not {model.id} at 0.")
     return f"in {answer.latency_s:.1f} s, cost 0"

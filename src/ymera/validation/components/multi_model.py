@@ -85,7 +85,7 @@ async def _run(app: App, results: list[RunResult]) -> str:
     if result.successful_phases < 1 or not result.result.strip():
         raise Unmet(
             f"No phase succeeded: {result.error}",
-            hint=f"Is {models[-1].id} able to answer? `ymera models test {models[-1].id}`",
+            hint=f"Is {models[-1].id} able to answer? `ymera models test {models[-1].id} --live`",
         )
     if result.cost != Decimal(0):
         raise Unmet(f"The run cost {result.cost}, not 0.")

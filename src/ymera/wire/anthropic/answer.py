@@ -15,6 +15,7 @@ from ymera.core.answer import (
 from ymera.core.model import Dialect
 from ymera.wire.anthropic.errors import decode_error_event
 from ymera.wire.anthropic.usage import UsageReader
+from ymera.wire.halves import UNREADABLE, Halves, whole_characters
 from ymera.wire.tool_arguments import arguments_as_text
 from ymera.wire.upstream_error import bad_answer
 
@@ -87,18 +88,22 @@ def decode_answer(body: bytes, *, secrets: tuple[str, ...] = ()) -> list[ChatEve
         ProviderError: it is no message, or it holds an error instead.
     """
     try:
-        message = _message.decode(body)
-        if bytes(message.error) not in _EMPTY:
-            raise decode_error_event(message.error, secrets=secrets)
-        if message.content is None:
-            raise bad_answer("an answer without any content")
-        events: list[ChatEvent] = []
-        calls = 0
-        for block in _provable(message.content):
-            events += _whole(block, calls)
-            calls += block.type == "tool_use"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return whole_characters(body, lambda data: _read(data, secrets))
+    except UNREADABLE as error:
         raise bad_answer("an answer that is no message") from error
+
+
+def _read(body: bytes, secrets: tuple[str, ...]) -> list[ChatEvent]:
+    message = _message.decode(body)
+    if bytes(message.error) not in _EMPTY:
+        raise decode_error_event(message.error, secrets=secrets)
+    if message.content is None:
+        raise bad_answer("an answer without any content")
+    events: list[ChatEvent] = []
+    calls = 0
+    for block in _provable(message.content):
+        events += _whole(block, calls)
+        calls += block.type == "tool_use"
     reader = UsageReader()
     reader.take(message.usage)
     return [*events, *_closing(message.stop_reason, reader, called=calls > 0)]
@@ -163,7 +168,8 @@ class StreamDecoder:
         self._usage = UsageReader()
         self._reason: str | None = None
         self._calls: dict[int, int] = {}  # block -> number of the call
-        self._unsaid: dict[int, msgspec.Raw] = {}  # block -> input of a call with no piece yet
+        self._unsaid: dict[int, str] = {}  # block -> input of a call with no piece yet
+        self._halves: Halves | None = None
         self.finished = False
         self.done = False
 
@@ -174,9 +180,17 @@ class StreamDecoder:
             ProviderError: the upstream reports a failure, or this is no event of this dialect.
         """
         try:
-            return self._events(_event.decode(data))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise bad_answer("something that is no event") from error
+            events = self._read(data)
+        except UNREADABLE as error:
+            self._halves = self._halves or Halves()
+            found = self._halves.read_again(data, self._read)
+            if found is None:
+                raise bad_answer("something that is no event") from error
+            return found
+        return events if self._halves is None else self._halves.join(events)
+
+    def _read(self, data: bytes) -> list[ChatEvent]:
+        return self._events(_event.decode(data))
 
     def _events(self, event: _Event) -> list[ChatEvent]:
         if bytes(event.error) not in _EMPTY:
@@ -189,7 +203,7 @@ class StreamDecoder:
             case "content_block_delta" if event.delta is not None:
                 return self._piece(event.index, event.delta)
             case "content_block_stop" if event.index in self._unsaid:
-                text = arguments_as_text(self._unsaid.pop(event.index))
+                text = self._unsaid.pop(event.index)
                 return [ToolCallDelta(index=self._calls[event.index], arguments=text)]
             case "message_delta":
                 self._usage.take(event.usage)
@@ -204,8 +218,8 @@ class StreamDecoder:
     def _begun(self, index: int, block: _Block) -> list[ChatEvent]:
         if block.type != "tool_use":
             return _whole(block, 0)
+        self._unsaid[index] = arguments_as_text(block.input)
         self._calls[index] = call = len(self._calls)
-        self._unsaid[index] = block.input
         return [ToolCallDelta(index=call, id=block.id, name=block.name)]
 
     def _piece(self, index: int, delta: _Delta) -> list[ChatEvent]:

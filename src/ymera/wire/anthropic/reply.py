@@ -24,6 +24,7 @@ from ymera.wire.anthropic.errors import encode_error
 from ymera.wire.anthropic.upstream_turns import tool_ids
 from ymera.wire.anthropic.usage import wire_usage
 from ymera.wire.codec import AnswerHead
+from ymera.wire.signatures import marked
 from ymera.wire.tool_arguments import arguments_as_object
 from ymera.wire.upstream_error import bad_answer
 
@@ -50,7 +51,7 @@ _encode = msgspec.json.encode
 
 def encode_answer(answer: ChatAnswer, head: AnswerHead) -> bytes:
     """Return the body of a whole answer."""
-    content = _reasoning(answer) if _shows_thinking(head.request) else []
+    content = _reasoning(answer, head) if _shows_thinking(head.request) else []
     if answer.text:
         content.append({"type": "text", "text": answer.text})
     ids = tool_ids()
@@ -76,8 +77,16 @@ def _shows_thinking(request: ChatRequest) -> bool:
     return asked != _NULL and b'"disabled"' not in bytes(asked)
 
 
-def _reasoning(answer: ChatAnswer) -> list[_Fields]:
-    shown = answer.reasoning_for(Dialect.ANTHROPIC)
+def _marked(shown: ReasoningDelta, head: AnswerHead) -> ReasoningDelta:
+    """Return reasoning whose signature says who made it, where that is another vendor."""
+    if shown.signature is None:
+        return shown
+    signature = marked(shown.signature, head.model, Dialect.ANTHROPIC)
+    return msgspec.structs.replace(shown, signature=signature)
+
+
+def _reasoning(answer: ChatAnswer, head: AnswerHead) -> list[_Fields]:
+    shown = _marked(answer.reasoning_for(Dialect.ANTHROPIC), head)
     signature = shown.signature
     if shown.redacted and signature is not None:
         redacted: _Fields = {"type": "redacted_thinking", "data": signature}
@@ -220,7 +229,7 @@ class StreamEncoder:
             self._unseen += 1
             beat = self._unseen % _UNSEEN_PER_PING == 1  # the caller sees that something happens
             return self._start() + (_event("ping", {}) if beat else b"")
-        event = event.for_callers_of(Dialect.ANTHROPIC)
+        event = _marked(event.for_callers_of(Dialect.ANTHROPIC), self._head)
         if event.redacted:
             redacted: _Fields = {"type": "redacted_thinking", "data": event.signature or ""}
             return self._close() + self._block("redacted_thinking", redacted) + self._close()

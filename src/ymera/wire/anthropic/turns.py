@@ -15,6 +15,7 @@ from ymera.core.chat import ImagePart, Message, Part, ReasoningPart, Role, TextP
 from ymera.core.model import Dialect
 from ymera.wire.anthropic.blocks import Block, Source, WireMessage
 from ymera.wire.problems import invalid, not_json, unsupported, wrong_shape
+from ymera.wire.signatures import read_signature
 from ymera.wire.tool_arguments import arguments_as_text
 
 __all__ = ["messages_of", "system_of"]
@@ -146,11 +147,17 @@ def _part(where: str, block: Block) -> Part:
         case "image":
             return _image(where, block)
         case "thinking":
-            signature = block.signature or None  # ours are empty where the vendor signs nothing
-            dialect = Dialect.ANTHROPIC if signature else None
-            return ReasoningPart(text=block.thinking or "", signature=signature, dialect=dialect)
-    data = _needed(f"{where}.data", block.data)
-    return ReasoningPart(signature=data, dialect=Dialect.ANTHROPIC, redacted=True)
+            if not block.signature:  # ours are empty where the vendor signs nothing
+                return ReasoningPart(text=block.thinking or "")
+            return _signed(block.thinking or "", block.signature)
+    return _signed("", _needed(f"{where}.data", block.data), redacted=True)
+
+
+def _signed(text: str, signature: str, *, redacted: bool = False) -> ReasoningPart:
+    bare, signer = read_signature(signature)
+    return ReasoningPart(
+        text=text, signature=bare, dialect=Dialect.ANTHROPIC, signer=signer, redacted=redacted
+    )
 
 
 def _text(where: str, block: Block) -> str:

@@ -20,7 +20,7 @@ from ymera.wire.anthropic.upstream_sampling import (
 )
 from ymera.wire.anthropic.upstream_turns import encode_conversation, replayable
 from ymera.wire.codec import EncodedRequest
-from ymera.wire.field_names import is_named_like
+from ymera.wire.field_names import ALIKE_WITHIN, UNREAD, alike_within, is_named_like, unread
 
 __all__ = ["DEFAULT_MAX_TOKENS", "encode_request"]
 
@@ -39,6 +39,11 @@ _DECODED = frozenset({"metadata"})
 _BETA = frozenset({"context_management"})
 """Fields that the vendor takes beside a header of the caller's only, which is not sent on."""
 _DECIDED = _NEVER_FORWARDED | {"model", "messages", "system", "stream", "tools", "max_tokens"}
+_IN_TURNS = frozenset(
+    {"role", "content", "type", "text", "source", "id", "name", "input", "tool_use_id", "is_error"}
+    | {"thinking", "signature", "data"}
+)
+"""Fields of turns and their blocks in which something is said, or from which it hangs."""
 _NULL = msgspec.Raw(b"null")
 _CACHE_MARK = b'"cache_control"'
 
@@ -59,7 +64,11 @@ def encode_request(
     own = verbatim if verbatim is not None and verbatim.dialect is Dialect.ANTHROPIC else None
     fields: _Fields = {"model": upstream_id}
     for attributes, names, encode in _GROUPS:
-        if own is not None and _unchanged(request, own, attributes):
+        if (
+            own is not None
+            and _unchanged(request, own, attributes)
+            and not ("messages" in names and _alike(own, losses))
+        ):
             fields |= {name: own.fields[name] for name in names if _says(own.fields.get(name))}
             if "messages" in names:
                 raw = own.fields["messages"]
@@ -82,6 +91,12 @@ def encode_request(
             hint="Remove or re-encode the broken characters.",
         ) from error
     return EncodedRequest(body=body, losses=tuple(losses))
+
+
+def _alike(own: Verbatim, losses: list[str]) -> bool:
+    found = any(alike_within(own.fields.get(name), _IN_TURNS) for name in ("system", "messages"))
+    losses += [ALIKE_WITHIN] if found else []
+    return found
 
 
 def _says(raw: msgspec.Raw | None) -> bool:
@@ -156,8 +171,11 @@ where the caller's own fields cannot be sent."""
 
 def _extra(request: ChatRequest, losses: list[str], *, same_dialect: bool) -> _Fields:
     fields: _Fields = {}
+    held = unread(request) if same_dialect else []
+    if held:
+        losses.append(f"{', '.join(held)} {UNREAD}")
     for name, raw in request.extra.items():
-        if raw == _NULL or (same_dialect and name in _DECODED):
+        if name in held or raw == _NULL or (same_dialect and name in _DECODED):
             continue
         if name in _NEVER_FORWARDED or is_named_like(name, _DECIDED):
             losses.append(f"{name} was left out: that is for the owner of the key to decide.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import msgspec
@@ -21,6 +22,7 @@ from ymera.core.errors import ProviderErrorScope as Scope
 from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.gemini.errors import decode_error_value
+from ymera.wire.halves import UNREADABLE, Halves
 from ymera.wire.tool_arguments import arguments_as_text
 from ymera.wire.upstream_error import bad_answer
 
@@ -120,10 +122,7 @@ def decode_answer(body: bytes, *, secrets: tuple[str, ...] = ()) -> list[ChatEve
     decoder = StreamDecoder(secrets=secrets)
     chunks: list[bytes] = [body]
     if body.lstrip().startswith(b"["):
-        try:
-            chunks = [bytes(raw) for raw in _bodies.decode(body)]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _no_answer() from error
+        chunks = _chunks(body)
     events = [event for chunk in chunks for event in decoder.feed(chunk)]
     if not decoder.answered:
         raise bad_answer("an answer without any candidate")
@@ -135,6 +134,16 @@ def decode_answer(body: bytes, *, secrets: tuple[str, ...] = ()) -> list[ChatEve
     usage = [event for event in events if isinstance(event, UsageReport)]
     said = [event for event in events if not isinstance(event, UsageReport)]
     return [*said, *usage[-1:]]
+
+
+def _chunks(body: bytes) -> list[bytes]:
+    try:
+        return [bytes(raw) for raw in _bodies.decode(body)]
+    except UNREADABLE as error:
+        try:  # this reader takes half characters, too
+            return [json.dumps(chunk).encode() for chunk in json.loads(body)]
+        except (ValueError, RecursionError):
+            raise _no_answer() from error
 
 
 class StreamDecoder:
@@ -156,6 +165,7 @@ class StreamDecoder:
         self._spoke = False
         self._usage: Usage | None = None
         self._response_id = ""
+        self._halves: Halves | None = None
         self.answered = False
         self.finished = False
         self.done = False
@@ -167,9 +177,17 @@ class StreamDecoder:
             ProviderError: the upstream reports a failure, or this is no chunk.
         """
         try:
-            return self._events(_body.decode(data))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _no_answer() from error
+            events = self._read(data)
+        except UNREADABLE as error:
+            self._halves = self._halves or Halves()
+            found = self._halves.read_again(data, self._read)
+            if found is None:
+                raise _no_answer() from error
+            return found
+        return events if self._halves is None else self._halves.join(events)
+
+    def _read(self, data: bytes) -> list[ChatEvent]:
+        return self._events(_body.decode(data))
 
     def _events(self, body: _Body) -> list[ChatEvent]:
         if bytes(body.error) not in {b"", b"null"}:
@@ -208,6 +226,7 @@ class StreamDecoder:
                 events.append(_thought("", part.thought_signature))
 
     def _call(self, call: _FunctionCall, signature: str | None) -> ToolCallDelta:
+        arguments = arguments_as_text(call.args)  # first of all: it may not be readable
         index = self._calls
         self._calls += 1
         if call.id:
@@ -216,7 +235,7 @@ class StreamDecoder:
             index=index,
             id=call.id or _made_id(self._response_id, index),
             name=call.name,
-            arguments=arguments_as_text(call.args),
+            arguments=arguments,
             signature=signature,
         )
 

@@ -24,6 +24,7 @@ from ymera.core.model import Dialect
 from ymera.core.usage import Usage
 from ymera.wire.codec import AnswerHead
 from ymera.wire.gemini.errors import encode_error
+from ymera.wire.signatures import marked
 from ymera.wire.sse import sse_event
 from ymera.wire.tool_arguments import arguments_as_object
 
@@ -43,10 +44,10 @@ _REASONS = {
 def encode_answer(answer: ChatAnswer, head: AnswerHead) -> bytes:
     """Return the body of a whole answer."""
     parts: list[dict[str, object]] = []
-    parts += _thought(answer.reasoning_for(Dialect.GEMINI))
+    parts += _thought(answer.reasoning_for(Dialect.GEMINI), head.model)
     if answer.text:
         parts.append({"text": answer.text})
-    parts += [_call(call) for call in answer.tool_calls]
+    parts += [_call(call, head.model) for call in answer.tool_calls]
     candidate = _candidate(parts or [{"text": ""}], answer.finish_reason)
     body: dict[str, object] = {"candidates": [candidate]}
     if answer.usage is not None:
@@ -67,25 +68,29 @@ def _candidate(
     return {"content": content, "finishReason": _REASONS[finish], "index": 0}
 
 
-def _thought(shown: ReasoningDelta) -> list[dict[str, object]]:
+def _thought(shown: ReasoningDelta, model_id: str) -> list[dict[str, object]]:
     """Return reasoning as parts; its signature only where it has the form of this dialect's."""
     signed: dict[str, object] = {}
     if shown.redacted:
         return []
     if shown.signature and _BASE64.fullmatch(shown.signature):
-        signed = {"thoughtSignature": shown.signature}
+        signed = {"thoughtSignature": _marked(shown.signature, model_id)}
     if shown.text:
         return [{"text": shown.text, "thought": True, **signed}]
     return [{"text": "", **signed}] if signed else []
 
 
-def _call(call: ToolCall) -> dict[str, object]:
+def _marked(signature: str, model_id: str) -> str:
+    return marked(signature, model_id, Dialect.GEMINI)
+
+
+def _call(call: ToolCall, model_id: str) -> dict[str, object]:
     arguments, _ = arguments_as_object(call.arguments)
     part: dict[str, object] = {
         "functionCall": {"id": call.id, "name": call.name, "args": arguments}
     }
     if call.signature:
-        part["thoughtSignature"] = call.signature
+        part["thoughtSignature"] = _marked(call.signature, model_id)
     return part
 
 
@@ -113,6 +118,7 @@ class StreamEncoder:
 
     def __init__(self, head: AnswerHead) -> None:
         self._about = _encode(_about(head))[1:]
+        self._model_id = head.model
         self._usage: Usage | None = None
         self._finish: FinishReason | None = None
         self._calls: dict[int, list[ToolCallDelta]] = {}
@@ -123,7 +129,7 @@ class StreamEncoder:
             case TextDelta():
                 return self._piece([{"text": event.text}]) if event.text else b""
             case ReasoningDelta():
-                parts = _thought(event.for_callers_of(Dialect.GEMINI))
+                parts = _thought(event.for_callers_of(Dialect.GEMINI), self._model_id)
                 return self._piece(parts) if parts else b""
             case ToolCallDelta():
                 self._calls.setdefault(event.index, []).append(event)
@@ -163,7 +169,8 @@ class StreamEncoder:
                 name=next((piece.name for piece in pieces if piece.name), ""),
                 arguments="".join(piece.arguments for piece in pieces),
                 signature=next((piece.signature for piece in pieces if piece.signature), None),
-            )
+            ),
+            self._model_id,
         )
 
     def _piece(self, parts: list[dict[str, object]], finish: FinishReason | None = None) -> bytes:

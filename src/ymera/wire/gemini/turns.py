@@ -25,6 +25,7 @@ from ymera.wire.gemini.fields import (
     WirePart,
 )
 from ymera.wire.problems import invalid, unsupported
+from ymera.wire.signatures import read_signature
 from ymera.wire.tool_arguments import arguments_as_text
 
 __all__ = ["decode_messages"]
@@ -74,9 +75,9 @@ def _joined(first: Message, second: Message) -> Message:
                 before[-1:], after[:1] = [TextPart(text + more)], []
             case (
                 ReasoningPart(text=text, signature=None),
-                ReasoningPart(text=more, signature=signature, dialect=dialect),
+                ReasoningPart(text=more) as last,
             ) if more:
-                whole = ReasoningPart(text=text + more, signature=signature, dialect=dialect)
+                whole = msgspec.structs.replace(last, text=text + more)
                 before[-1:], after[:1] = [whole], []
     return Message(
         role=Role.ASSISTANT,
@@ -116,12 +117,14 @@ def _answered(content: Content, where: str, calls: _OpenCalls) -> Message:
         place = f"{where}.parts[{at}]"
         if part.function_call is not None:
             call = part.function_call
+            signature, signer = read_signature(part.thought_signature or "")
             called.append(
                 ToolCall(
                     id=calls.called(call.id, call.name),
                     name=call.name,
                     arguments=arguments_as_text(_object(call.args, f"{place}.functionCall.args")),
-                    signature=part.thought_signature,
+                    signature=signature or None,
+                    signer=signer,
                 )
             )
         elif part.text is not None:
@@ -133,14 +136,17 @@ def _answered(content: Content, where: str, calls: _OpenCalls) -> Message:
 
 def _texts(part: WirePart) -> list[Part]:
     """Return a text of the model's; a signature stands beside it, as reasoning nobody reads."""
-    text, signature = part.text or "", part.thought_signature
-    dialect = Dialect.GEMINI if signature else None
-    if part.thought:
-        return [ReasoningPart(text=text, signature=signature, dialect=dialect)]
-    said: list[Part] = [TextPart(text)] if text else []
-    if signature:
-        said.append(ReasoningPart(signature=signature, dialect=dialect))
-    return said
+    text, signed = part.text or "", part.thought_signature
+    if not signed:
+        return [ReasoningPart(text=text) if part.thought else TextPart(text)] if text else []
+    signature, signer = read_signature(signed)
+    thought = ReasoningPart(
+        text=text if part.thought else "",
+        signature=signature,
+        dialect=Dialect.GEMINI,
+        signer=signer,
+    )
+    return [thought] if part.thought or not text else [TextPart(text), thought]
 
 
 def _asked(content: Content, where: str, calls: _OpenCalls) -> list[Message]:

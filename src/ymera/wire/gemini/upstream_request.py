@@ -8,7 +8,9 @@ from ymera.core.chat import ChatRequest, Sampling, ToolSpec, verbatim_for
 from ymera.core.errors import InvalidRequest
 from ymera.core.model import Dialect, Quirk
 from ymera.wire.codec import EncodedRequest
+from ymera.wire.field_names import ALIKE_WITHIN, UNREAD, alike_within, is_named_like, unread
 from ymera.wire.gemini.contents import encode_contents, unsigned_step
+from ymera.wire.gemini.fields import KNOWN_FIELDS
 from ymera.wire.gemini.models import needs_signatures, thinking_levels, thinks_in_tokens
 
 __all__ = ["encode_request", "path"]
@@ -16,6 +18,18 @@ __all__ = ["encode_request", "path"]
 _NEVER_FORWARDED = frozenset({"model", "serviceTier", "service_tier", "stream"})
 """Fields with which a caller could make the upstream use another model than the one that was
 routed to, or buy an extra on the owner's key; `stream` is not of this dialect."""
+
+_OWNERS_CONFIG = ("modelSelectionConfig", "routingConfig", "modelConfig")
+"""The same within `generationConfig`: they name a model, or let the vendor choose one."""
+
+_IN_TURNS = frozenset(
+    {"role", "parts", "text", "thought", "thoughtSignature", "functionCall", "functionResponse"}
+    | {"inlineData", "fileData"}
+)
+"""Fields of turns and their parts in which something is said, or from which it hangs."""
+
+_DECIDED = _NEVER_FORWARDED | KNOWN_FIELDS
+"""Fields that were read, which others must not be taken for."""
 
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -49,15 +63,17 @@ def encode_request(
     model = upstream_id.removeprefix("models/")
     losses: list[str] = []
     verbatim = verbatim_for(request, Dialect.GEMINI)
+    if verbatim is not None and alike_within(verbatim.get("contents"), _IN_TURNS):
+        verbatim = None
+        losses.append(ALIKE_WITHIN)
     if verbatim is not None and needs_signatures(model) and unsigned_step(request.messages):
         verbatim = None  # calls of another model in its history: they need to be marked
     if verbatim is not None:
-        fields: dict[str, object] = {
-            name: raw for name, raw in verbatim.items() if name not in _NEVER_FORWARDED
-        }
+        fields: dict[str, object] = {name: raw for name, raw in verbatim.items() if _passes(name)}
         _heed_flags(fields, flags, losses)
     else:
         fields = _encoded_fields(request, model, flags, losses)
+    _leave_to_owner(fields, losses)
     try:
         body = msgspec.json.encode(fields)
     except UnicodeEncodeError as error:
@@ -66,6 +82,28 @@ def encode_request(
             hint="Remove or re-encode the broken characters.",
         ) from error
     return EncodedRequest(body=body, losses=tuple(losses))
+
+
+def _leave_to_owner(fields: dict[str, object], losses: list[str]) -> None:
+    """Take out of the caller's own settings what would choose another model."""
+    raw = fields.get("generationConfig")
+    if isinstance(raw, msgspec.Raw):
+        if not any(name.encode() in bytes(raw) for name in _OWNERS_CONFIG):
+            return
+        config: dict[str, object] = dict(_fields.decode(raw))
+    elif isinstance(raw, dict):
+        config = dict(raw)
+    else:
+        return
+    found = [name for name in _OWNERS_CONFIG if config.pop(name, None) is not None]
+    losses += [
+        f"{name} was left out: that is for the owner of the key to decide." for name in found
+    ]
+    fields["generationConfig"] = config
+
+
+def _passes(name: str) -> bool:
+    return name not in _NEVER_FORWARDED and not is_named_like(name, _DECIDED)
 
 
 def _heed_flags(fields: dict[str, object], flags: frozenset[Quirk], losses: list[str]) -> None:
@@ -101,8 +139,13 @@ def _encoded_fields(
     if config := _config(request, model, flags, losses):
         fields["generationConfig"] = config
     own = request.verbatim is not None and request.verbatim.dialect is Dialect.GEMINI
+    held = unread(request) if own else []
+    if held:
+        losses.append(f"{', '.join(held)} {UNREAD}")
     for name, raw in request.extra.items():
-        if own and name not in _NEVER_FORWARDED:
+        if name in held:
+            continue
+        if own and _passes(name):
             fields.setdefault(name, raw)
         elif not own:
             losses.append(f"{name} was left out: this dialect does not know it.")

@@ -16,6 +16,7 @@ from ymera.core.answer import (
     UsageReport,
 )
 from ymera.core.usage import Usage
+from ymera.wire.halves import UNREADABLE, Halves
 from ymera.wire.ollama.arguments import text_from
 from ymera.wire.upstream_error import bad_answer, decode_error_value
 
@@ -89,6 +90,7 @@ class StreamDecoder:
     def __init__(self, *, secrets: tuple[str, ...] = ()) -> None:
         self._secrets = secrets
         self._calls = 0
+        self._halves: Halves | None = None
         self.finished = False
         self.done = False
 
@@ -99,12 +101,20 @@ class StreamDecoder:
             ProviderError: the upstream reports a failure, or this is no line of this dialect.
         """
         try:
-            line = _line.decode(data)
-            if bytes(line.error) not in {b"", b"null"}:
-                raise decode_error_value(bytes(line.error), secrets=self._secrets)
-            return self._events(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise bad_answer("an answer that is none of Ollama's") from error
+            events = self._read(data)
+        except UNREADABLE as error:
+            self._halves = self._halves or Halves()
+            found = self._halves.read_again(data, self._read)
+            if found is None:
+                raise bad_answer("an answer that is none of Ollama's") from error
+            return found
+        return events if self._halves is None else self._halves.join(events)
+
+    def _read(self, data: bytes) -> list[ChatEvent]:
+        line = _line.decode(data)
+        if bytes(line.error) not in {b"", b"null"}:
+            raise decode_error_value(bytes(line.error), secrets=self._secrets)
+        return self._events(line)
 
     def _events(self, line: _Line) -> list[ChatEvent]:
         if line.message is None and not line.done:
@@ -132,9 +142,9 @@ class StreamDecoder:
         Older servers give no id. Then it is made of the call and its time, so that no two turns of
         a conversation share one.
         """
+        arguments = text_from(call.function.arguments)  # first of all: it may not be readable
         index, name = self._calls, call.function.name
         self._calls += 1
-        arguments = text_from(call.function.arguments)
         made = blake2b(f"{at}\0{index}\0{name}\0{arguments}".encode(), digest_size=6).hexdigest()
         return ToolCallDelta(
             index=index, id=call.id or f"call_{made}", name=name, arguments=arguments

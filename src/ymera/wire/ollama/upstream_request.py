@@ -20,7 +20,7 @@ from ymera.core.chat import (
 from ymera.core.errors import InvalidRequest
 from ymera.core.model import Dialect, Quirk
 from ymera.wire.codec import EncodedRequest
-from ymera.wire.field_names import is_named_like
+from ymera.wire.field_names import ALIKE_WITHIN, UNREAD, alike_within, is_named_like, unread
 from ymera.wire.ollama.arguments import object_from
 from ymera.wire.ollama.images import image_to
 from ymera.wire.openai_chat.quirks import heed
@@ -35,6 +35,12 @@ _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"} |
 )
 _DECIDED = frozenset({"model", "messages", "stream", "tools", "format", "options", "think"})
 """Fields that were read, which others must not be taken for."""
+
+_IN_TURNS = frozenset(
+    {"role", "content", "images", "thinking", "tool_calls", "tool_name", "tool_call_id"}
+    | {"function"}
+)
+"""Fields of turns in which something is said, or from which it hangs."""
 
 _TAKES_LEVELS = "gpt-oss"
 """Servers refuse a level for models of other families, which think at their own measure."""
@@ -58,6 +64,8 @@ def encode_request(
     """
     verbatim = verbatim_for(request, Dialect.OLLAMA)
     losses: list[str] = []
+    if verbatim and alike_within(verbatim.get("messages"), _IN_TURNS):
+        verbatim, losses = None, [ALIKE_WITHIN]
     rest: dict[str, object] = (
         {name: raw for name, raw in verbatim.items() if not is_named_like(name, _DECIDED)}
         if verbatim
@@ -130,10 +138,13 @@ class _Writer:
         """Return the caller's other fields and options, where they are of this dialect."""
         request = self._request
         if request.verbatim is None or request.verbatim.dialect is Dialect.OLLAMA:
+            silent = unread(request)
+            if silent:
+                self._losses.append(f"{', '.join(silent)} {UNREAD}")
             own = {
                 name: raw
                 for name, raw in request.extra.items()
-                if name != "options" and not is_named_like(name, _DECIDED)
+                if name not in {"options", *silent} and not is_named_like(name, _DECIDED)
             }
             held = request.extra.get("options")
             return own, dict(_raw_options.decode(held) or {}) if held else {}

@@ -17,6 +17,7 @@ from ymera.core.answer import (
 )
 from ymera.core.errors import ProviderError, ProviderErrorKind
 from ymera.core.usage import Usage
+from ymera.wire.halves import UNREADABLE, Halves
 from ymera.wire.openai_chat.errors import decode_error_value
 
 __all__ = ["StreamDecoder", "decode_answer", "read_usage"]
@@ -50,7 +51,17 @@ class _Call(msgspec.Struct):
 
 
 class _Said(msgspec.Struct):
-    """A whole message or a delta. Raw where hosts differ in type: see `_text`."""
+    """A whole message or a delta, as nearly every host writes it."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _OddSaid(msgspec.Struct):
+    """The same, Raw where some hosts write another type: see `_text`."""
 
     content: msgspec.Raw = _NOTHING
     reasoning_content: msgspec.Raw = _NOTHING
@@ -67,6 +78,14 @@ class _Choice(msgspec.Struct):
     error: msgspec.Raw = _NOTHING
 
 
+class _OddChoice(msgspec.Struct):
+    index: int | None = None
+    message: _OddSaid | None = None
+    delta: _OddSaid | None = None
+    finish_reason: str | None = None
+    error: msgspec.Raw = _NOTHING
+
+
 class _Groq(msgspec.Struct):
     usage: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
@@ -76,6 +95,13 @@ class _Body(msgspec.Struct):
     """A whole answer or one chunk."""
 
     choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+    x_groq: _Groq | None = None
+
+
+class _OddBody(msgspec.Struct):
+    choices: list[_OddChoice] | None = None
     usage: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
     x_groq: _Groq | None = None
@@ -111,6 +137,7 @@ class _Usage(_Costs):
 
 
 _body = msgspec.json.Decoder(_Body)
+_odd_body = msgspec.json.Decoder(_OddBody)
 _string = msgspec.json.Decoder(str)
 _parts = msgspec.json.Decoder(list[_PartOfContent])
 _usage = msgspec.json.Decoder(_Usage)
@@ -156,6 +183,8 @@ class StreamDecoder:
         self._secrets = secrets
         self._named_calls: set[int] = set()
         self._last_call = -1
+        self._odd = False  # whether the host has written another type than most do
+        self._halves: Halves | None = None
         self.answered = False
         self.finished = False
         self.done = False
@@ -166,30 +195,55 @@ class StreamDecoder:
         Raises:
             ProviderError: the upstream reports a failure, or this is no chunk.
         """
+        try:
+            events = self._read(data)
+        except UNREADABLE as error:
+            return self._read_otherwise(data, error)
+        return events if self._halves is None else self._halves.join(events)
+
+    def _read(self, data: bytes) -> list[ChatEvent]:
+        return self._events((_odd_body if self._odd else _body).decode(data))
+
+    def _read_otherwise(self, data: bytes, error: Exception) -> list[ChatEvent]:
+        """Return the events of what is not what nearly every host sends."""
         if data.strip() == b"[DONE]":
             self.done = True
-            return self._finish("stop")
+            events = self._finish("stop")
+            return events if self._halves is None else self._halves.join(events)
+        if isinstance(error, msgspec.ValidationError) and not self._odd:
+            self._odd = True
+            return self.feed(data)
+        self._halves = self._halves or Halves()
         try:
-            body = _body.decode(data)
-            return self._events(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _bad_answer("an answer that is no chat completion") from error
+            found = self._halves.read(data, self._read)
+        except msgspec.ValidationError as other:
+            if self._odd:
+                raise _no_completion() from other
+            self._odd = True
+            return self.feed(data)
+        except UNREADABLE as other:
+            raise _no_completion() from other
+        if found is None:
+            raise _no_completion() from error
+        return found
 
-    def _events(self, body: _Body) -> list[ChatEvent]:
-        self._refuse_error(body.error)
+    def _events(self, body: _Body | _OddBody) -> list[ChatEvent]:
+        if body.error is not _NOTHING:
+            self._refuse_error(body.error)
         if body.x_groq is not None:
             self._refuse_error(body.x_groq.error)
         events: list[ChatEvent] = []
         for choice in body.choices or ():
             if not choice.index:  # we never ask for a second one
-                self._refuse_error(choice.error)
+                if choice.error is not _NOTHING:
+                    self._refuse_error(choice.error)
                 self.answered = True
-                said = choice.message or choice.delta
+                said = choice.delta or choice.message
                 if said is not None:
                     self._said(said, events)
                 if choice.finish_reason:
                     events += self._finish(choice.finish_reason)
-        usage = read_usage(body.usage)
+        usage = None if body.usage is _NOTHING else read_usage(body.usage)
         if usage is None and body.x_groq is not None:
             usage = read_usage(body.x_groq.usage)
         if usage is not None:
@@ -213,17 +267,24 @@ class StreamDecoder:
             finish = FinishReason.TOOL_CALLS  # several hosts say `stop` after calling tools
         return [Finish(finish)]
 
-    def _said(self, said: _Said, events: list[ChatEvent]) -> None:
-        text, thinking = _text(said.content)
-        reasoning = _text(said.reasoning_content)[0] or _text(said.reasoning)[0] or thinking
+    def _said(self, said: _Said | _OddSaid, events: list[ChatEvent]) -> None:
+        if isinstance(said, _Said):
+            text: str | None = said.content or said.refusal
+            reasoning: str | None = said.reasoning_content or said.reasoning
+        else:
+            text, thinking = _text(said.content)
+            text = text or _text(said.refusal)[0]
+            reasoning = _text(said.reasoning_content)[0] or _text(said.reasoning)[0] or thinking
         if reasoning:
             events.append(ReasoningDelta(reasoning))
-        if text := text or _text(said.refusal)[0]:
+        if text:
             events.append(TextDelta(text))
-        events.extend(self._call(call) for call in said.tool_calls or ())
+        if said.tool_calls:
+            events += [self._call(call) for call in said.tool_calls]
 
     def _call(self, call: _Call) -> ToolCallDelta:
         function = call.function or _Function()
+        arguments = _text(function.arguments)[0]  # first of all: it may not be readable
         index = call.index
         if index is None:  # the host sends no index: whatever has a name begins a new call
             index = self._last_call + 1 if function.name else max(self._last_call, 0)
@@ -235,7 +296,7 @@ class StreamDecoder:
             index=index,
             id=call.id if first else None,
             name=function.name if first else None,
-            arguments=_text(function.arguments)[0],
+            arguments=arguments,
         )
 
 
@@ -320,6 +381,10 @@ def _number(raw: msgspec.Raw) -> Decimal | None:
     except msgspec.DecodeError:
         return None
     return number if number.is_finite() and 0 <= number < _MOST_USD else None
+
+
+def _no_completion() -> ProviderError:
+    return _bad_answer("an answer that is no chat completion")
 
 
 def _bad_answer(what: str) -> ProviderError:

@@ -17,15 +17,15 @@ from ymera.core.chat import (
 from ymera.core.errors import InvalidRequest, RequestError
 from ymera.core.model import Dialect, Quirk
 from ymera.wire.codec import EncodedRequest
-from ymera.wire.field_names import is_named_like
+from ymera.wire.field_names import ALIKE_WITHIN, UNREAD, alike_within, is_named_like, unread
 from ymera.wire.openai_chat.quirks import heed
 from ymera.wire.openai_chat.request import TOOL_CHOICES
 
 __all__ = ["encode_request"]
 
 _NEVER_FORWARDED = frozenset(
-    {"api_base", "api_key", "base_url", "fallbacks", "models", "plugins", "provider", "route"}
-    | {"service_tier", "transforms", "web_search_options"}
+    {"api_base", "api_key", "base_url", "fallbacks", "models", "plugins", "preset", "provider"}
+    | {"route", "service_tier", "transforms", "web_search_options"}
 )
 """Unknown fields with which a caller could make the upstream use another model or address than
 the one that was routed to, or buy an extra on the owner's key."""
@@ -34,6 +34,48 @@ _DECIDED = _NEVER_FORWARDED | {
     *("model", "messages", "stream", "stream_options", "tools", "tool_choice", "n"),
     *("max_tokens", "max_completion_tokens", "functions", "function_call"),
 }
+
+_IN_TURNS = frozenset(
+    {"role", "content", "name", "type", "text", "image_url", "tool_calls", "tool_call_id"}
+    | {"function", "refusal", "reasoning_content"}
+)
+"""Fields of turns and their parts in which something is said, or from which it hangs."""
+
+_NOTHING = msgspec.Raw()
+
+
+class _UsualPart(msgspec.Struct, forbid_unknown_fields=True):
+    """A part with no other fields than most callers write, so that it needs no second look."""
+
+    type: msgspec.Raw
+    text: msgspec.Raw = _NOTHING
+    image_url: msgspec.Raw = _NOTHING
+    cache_control: msgspec.Raw = _NOTHING
+
+
+class _UsualTurn(msgspec.Struct, forbid_unknown_fields=True):
+    """The same of a turn."""
+
+    role: msgspec.Raw
+    content: str | list[_UsualPart] | None = None
+    name: msgspec.Raw = _NOTHING
+    tool_calls: msgspec.Raw = _NOTHING
+    tool_call_id: msgspec.Raw = _NOTHING
+    refusal: msgspec.Raw = _NOTHING
+    reasoning_content: msgspec.Raw = _NOTHING
+    annotations: msgspec.Raw = _NOTHING
+
+
+_usual = msgspec.json.Decoder(list[_UsualTurn])
+
+
+def _alike(messages: msgspec.Raw) -> bool:
+    try:
+        _usual.decode(messages)
+    except msgspec.ValidationError:
+        return alike_within(messages, _IN_TURNS)
+    return False
+
 
 _RELATED = frozenset({Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES})
 """Dialects whose further fields hosts of this one may know."""
@@ -48,6 +90,9 @@ def encode_request(
         InvalidRequest: a string holds half of a surrogate pair, so it has no UTF-8 form.
     """
     verbatim = verbatim_for(request, Dialect.OPENAI_CHAT)
+    alike = verbatim is not None and _alike(verbatim["messages"])
+    if alike:
+        verbatim = None
     fields: dict[str, object] = (
         _encoded_fields(request)
         if verbatim is None
@@ -63,6 +108,8 @@ def encode_request(
     if verbatim is not None:
         _bound(fields, request)
     losses = () if verbatim is not None else _losses(request)
+    if alike:
+        losses = (*losses, ALIKE_WITHIN)
     try:
         if flags:
             losses = (*losses, *heed(fields, flags))
@@ -88,6 +135,8 @@ def _losses(request: ChatRequest) -> tuple[str, ...]:
         losses.append(f"{', '.join(request.extra)} left out: this dialect does not know it.")
     if request.sampling.reasoning_tokens is not None:
         losses.append("The bound on tokens to think with was left out: this dialect has none.")
+    if not _is_foreign(request) and (held := unread(request)):
+        losses.append(f"{', '.join(held)} {UNREAD}")
     return tuple(losses)
 
 
@@ -111,8 +160,9 @@ def _encoded_fields(request: ChatRequest) -> dict[str, object]:
     }
     fields |= {name: value for name, value in optional.items() if value is not None}
     if not _is_foreign(request):
+        held = unread(request)
         for name, raw in request.extra.items():
-            if _passes(name):
+            if _passes(name) and name not in held:
                 fields.setdefault(name, raw)
     return fields
 

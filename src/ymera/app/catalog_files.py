@@ -1,4 +1,4 @@
-"""The catalogue in force: the bundled snapshot, the settings' own hosts, and the overlay files.
+"""The catalogue in force (a `Catalog`): bundled rows, the settings' own hosts, overlay files.
 
 Two files lie in the data directory, `catalog/fetched.json` (what `ymera catalog update` applied)
 and `catalog/learned.json` (what `ymera models test --live` saw); the user's own lie in `catalog/`
@@ -37,7 +37,7 @@ from ymera.config.sources import Layer as ConfigLayer
 from ymera.core.errors import CatalogError, YmeraError
 from ymera.security.private_files import locked, private_directory, read_private, replace_private
 
-__all__ = ["Catalogue"]
+__all__ = ["CatalogFiles"]
 
 _log = logging.getLogger(__name__)
 _SUFFIXES = frozenset({".json", ".toml"})
@@ -45,7 +45,7 @@ _SUFFIXES = frozenset({".json", ".toml"})
 Overlay = TypeVar("Overlay", Fetched, Learned, dict[str, Row])
 
 
-class Catalogue:
+class CatalogFiles:
     """Loads the catalogue with everything that lies over it, and writes the two data files.
 
     A broken overlay file is reported with file, entry and field, and changes nothing: the other

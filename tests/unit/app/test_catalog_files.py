@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ymera.app import App
-from ymera.app.catalogue import Catalogue
+from ymera.app.catalog_files import CatalogFiles
 from ymera.catalog.overlay import Answered, Facts, Fetched, Origin, Row
 
 QWEN = "groq/qwen/qwen3.8-27b"
@@ -43,12 +43,12 @@ async def test_a_running_app_takes_in_changed_files_and_keeps_the_last_good_of_a
             app.reload()
         assert app.catalog.get(QWEN).context_window == 4096
         assert [str(file) in record.getMessage() for record in caplog.records] == [True]
-        assert len(list(app.catalogue.problems)) == 1
+        assert len(list(app.catalog_files.problems)) == 1
 
         file.unlink()
         app.reload()
         assert app.catalog.get(QWEN).context_window == before
-        assert not app.catalogue.problems
+        assert not app.catalog_files.problems
 
 
 @pytest.mark.proves("catalog.layers")
@@ -61,38 +61,38 @@ async def test_a_broken_file_does_not_keep_an_app_from_starting(clean_environmen
     (folder / "notes.txt").write_text("not looked at")
     async with App.create() as app:
         assert app.catalog.get(QWEN).tools is False
-        said = [problem.message for problem in app.catalogue.problems]
+        said = [problem.message for problem in app.catalog_files.problems]
     assert len(said) == 3
     assert "'nobody'" in said[1]
     assert "d.toml is broken" in said[2]
 
 
 def test_what_is_learned_is_added_to_what_was_known(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "catalog", tmp_path / "own", now=lambda: NOW)
-    catalogue.learn({QWEN: {"A": Answered(ok=True, at=NOW)}})
-    catalogue.learn({QWEN: {"B": Answered(ok=False, at=NOW)}, "groq/x": {}})
-    assert catalogue.changed()
-    answers = catalogue.load({}).upkeep.answers
+    files = CatalogFiles(tmp_path / "catalog", tmp_path / "own", now=lambda: NOW)
+    files.learn({QWEN: {"A": Answered(ok=True, at=NOW)}})
+    files.learn({QWEN: {"B": Answered(ok=False, at=NOW)}, "groq/x": {}})
+    assert files.changed()
+    answers = files.load({}).upkeep.answers
     assert {key: outcome.ok for key, outcome in answers[QWEN].items()} == {"A": True, "B": False}
-    assert not catalogue.changed()
+    assert not files.changed()
 
 
 def test_a_failed_write_leaves_the_older_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catalogue = Catalogue(tmp_path / "catalog", tmp_path / "own", now=lambda: NOW)
+    files = CatalogFiles(tmp_path / "catalog", tmp_path / "own", now=lambda: NOW)
     origin = Origin(source="list", as_of="2026-11-23")
     layer = Fetched(rows={QWEN: Row().saying(Facts(context_window=5), origin)})
-    with catalogue.updating() as write:
+    with files.updating() as write:
         write(layer)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(Exception, match="No space left"), catalogue.updating() as write:
+    with pytest.raises(Exception, match="No space left"), files.updating() as write:
         write(Fetched())
-    assert catalogue.fetched() == layer
+    assert files.fetched() == layer
     assert [path.name for path in (tmp_path / "catalog").iterdir() if path.suffix == ".json"] == [
         "fetched.json"
     ]
