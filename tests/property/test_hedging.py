@@ -64,7 +64,9 @@ async def one_request(
         for _ in range(leaves_after):
             await asyncio.sleep(0)
         asking.cancel()
-    outcome = (await asyncio.gather(asking, return_exceptions=True))[0]
+    ended, _ = await asyncio.wait([asking], timeout=10)
+    assert ended
+    (outcome,) = await asyncio.gather(asking, return_exceptions=True)
     await turns()
 
     if not isinstance(outcome, asyncio.CancelledError):

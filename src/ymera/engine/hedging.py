@@ -73,6 +73,7 @@ class HedgedAttempts(Attempts):
         """Return the first answer that begins (streamed) or is whole (plain); as `Attempts`."""
         if len(plan.candidates) < 2 or not _may_run_beside(*plan.candidates[:2]):
             return await super().commit(request, plan, trace, waited=waited)
+        trace.upstream_starts()
         return await _Race(self._ask, Asking(request, plan, trace), self._hedge).commit()
 
     async def _attempt(self, candidate: Candidate, asking: Asking) -> Commitment:
@@ -158,7 +159,6 @@ class _Race:
         asking: Asking,
         hedge: Hedge,
     ) -> None:
-        asking.trace.upstream_starts()
         self._ask = ask
         self._asking = asking
         self._hedge = hedge

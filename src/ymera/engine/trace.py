@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -79,7 +80,7 @@ class Clock:
     @classmethod
     def system(cls) -> Clock:
         """Return the real clock."""
-        return cls(now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+        return cls(now=partial(datetime.now, UTC), monotonic=time.monotonic)
 
 
 @dataclass(kw_only=True)

@@ -118,9 +118,11 @@ _SAID = {
 
 def _besides(terms: dict[str, float]) -> str:
     """Return what besides quality and speed moved a score."""
-    return "".join(
-        f", {said} {terms[name]:+.3f}" for name, said in _SAID.items() if terms.get(name)
-    )
+    said = ""
+    for name, value in terms.items():
+        if value and name in _SAID:
+            said += f", {_SAID[name]} {value:+.3f}"
+    return said
 
 
 def _thrift(model: Model, profile: TaskProfile, policy: RoutePolicy) -> float:

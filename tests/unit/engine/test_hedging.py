@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
+import msgspec
 import pytest
 
 from tests.support.armed import HELLO, says
-from tests.support.engine import ask
+from tests.support.engine import Stage, ask
 from tests.support.hedging import (
     BUSY,
     HICCUP,
@@ -27,12 +30,44 @@ from tests.support.hedging import (
     turns,
 )
 from ymera.core.access import LOCAL_OWNER
+from ymera.core.answer import ChatEvent
+from ymera.core.chat import ChatRequest
 from ymera.core.errors import NoRoute, ProviderError
 from ymera.core.errors import ProviderErrorKind as Kind
+from ymera.core.model import Model
+from ymera.core.ports import Deadlines
+from ymera.core.route import RoutePlan
 from ymera.core.usage import Usage
 from ymera.testing.scripted import ScriptedAnswer
 
 streamed_and_plain = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+
+
+class Admitted(Stage):
+    """A stage whose plans were looked at, the moment they were made, for who can be asked."""
+
+    def plan(self) -> RoutePlan:
+        return msgspec.structs.replace(super().plan(), admitted=True)
+
+
+class Clinging(Held):
+    """A provider that takes some turns to end a call."""
+
+    def __init__(self, *answers: object) -> None:
+        self.leaving = asyncio.Event()
+        super().__init__(*answers)
+
+    async def stream(
+        self, request: ChatRequest, model: Model, deadlines: Deadlines
+    ) -> AsyncGenerator[Sequence[ChatEvent], None]:
+        async with aclosing(super().stream(request, model, deadlines)) as batches:
+            try:
+                async for batch in batches:
+                    yield batch
+            finally:
+                self.leaving.set()
+                for _ in range(3):
+                    await asyncio.sleep(0)
 
 
 # --- who answers -------------------------------------------------------------------------------
@@ -121,12 +156,22 @@ async def test_without_the_setting_a_slow_call_is_the_only_one(stream: bool) -> 
 async def test_a_stream_that_breaks_is_the_failure_of_the_call_that_answered() -> None:
     half = ScriptedAnswer(answer=HELLO, error=HICCUP, deltas_before_error=1)
     stage, off, _ = hedged({"a": Held(HELLO), "b": says(half)})
-    reply = await stage.gateway().handle(ask(stream=True), LOCAL_OWNER)
+    reply = await asyncio.wait_for(stage.gateway().handle(ask(stream=True), LOCAL_OWNER), 10)
     with pytest.raises(ProviderError, match="reset"):
         await reply.answer()
     await turns()
     assert attempts_of(stage) == [("a/m", "cancelled"), ("b/m", "transient")]
     assert [row.model_id for row in off.health.rows(stage.time.clock().now())] == ["b/m"]
+
+
+@pytest.mark.proves("engine.hedging")
+async def test_where_texts_are_kept_the_record_holds_the_answer_that_left() -> None:
+    stage, _, _ = hedged({"a": Held(HELLO), "b": says(saying("from b"))})
+    stage.store_text = True
+    reply = await asyncio.wait_for(stage.gateway().handle(ask(stream=True), LOCAL_OWNER), 10)
+    assert [event async for event in reply.events()]
+    await turns()
+    assert stage.records.seen[0].answer == "from b"
 
 
 # --- failures ----------------------------------------------------------------------------------
@@ -231,6 +276,42 @@ async def test_a_candidate_that_cannot_be_asked_any_more_is_passed_over() -> Non
     assert [each.model_id for each in plan.exclusions] == ["b/m"]
 
 
+@pytest.mark.proves("engine.hedging")
+async def test_what_is_closed_meanwhile_is_passed_over_though_the_plan_had_admitted_it() -> None:
+    a = Held(HELLO)
+    providers = {"a": a, "b": says(HELLO), "c": says(saying("from c"))}
+    stage, off, timer = hedged(providers, at_once=False)
+    asking = asyncio.create_task(text_of(Admitted(**vars(stage)).gateway()))
+    await reached(a)
+    off.closures.close("b", "It billed.")
+    timer.over.set()
+    assert await soon(asking) == "from c"
+
+
+@pytest.mark.proves("engine.hedging")
+async def test_when_all_fail_at_once_the_error_does_not_wait_for_the_delay() -> None:
+    stage, _, timer = hedged({"a": says(BUSY), "b": says(HICCUP)}, at_once=False)
+    with pytest.raises(NoRoute):
+        await soon(asyncio.create_task(text_of(stage.gateway())))
+    assert not timer.over.is_set()
+
+
+@pytest.mark.proves("engine.hedging")
+async def test_a_cancellation_that_comes_back_as_a_failure_asks_nobody_else() -> None:
+    class Stubborn(Held):
+        async def _wait(self, number: int) -> None:
+            try:
+                await super()._wait(number)
+            except asyncio.CancelledError:
+                raise BUSY from None
+
+    c = says(HELLO)
+    stage, _, _ = hedged({"a": Stubborn(HELLO), "b": says(saying("from b")), "c": c})
+    assert await soon(asyncio.create_task(text_of(stage.gateway()))) == "from b"
+    await turns()
+    assert c.requests == []
+
+
 # --- when --------------------------------------------------------------------------------------
 
 
@@ -270,26 +351,33 @@ async def test_a_caller_that_leaves_ends_both() -> None:
 
 @pytest.mark.proves("engine.hedging")
 async def test_a_caller_that_leaves_while_the_loser_is_ended_leaves_nothing_behind() -> None:
-    leaving = asyncio.Event()
-
-    class Clinging(Held):
-        async def _wait(self, number: int) -> None:
-            try:
-                await super()._wait(number)
-            finally:
-                leaving.set()
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-
     a, b = Clinging(HELLO), says(HELLO)
     stage, off, _ = hedged({"a": a, "b": b})
     gateway = stage.gateway()
     asking = asyncio.create_task(gateway.handle(ask(stream=True), LOCAL_OWNER))
-    await asyncio.wait_for(leaving.wait(), 10)
+    await asyncio.wait_for(a.leaving.wait(), 10)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     await turns()
     assert attempts_of(stage) == [("a/m", "cancelled"), ("b/m", "cancelled")]
     assert off.used("b")[REQUESTS] == 1
+    assert await slots_of(gateway, stage) == stage.max_concurrent
+
+
+@pytest.mark.proves("engine.hedging")
+async def test_a_second_answer_is_given_back_once_though_the_caller_leaves_meanwhile() -> None:
+    a, b = Held(HELLO), Clinging(HELLO)
+    stage, off, _ = hedged({"a": a, "b": b})
+    gateway = stage.gateway()
+    asking = asyncio.create_task(gateway.handle(ask(stream=True), LOCAL_OWNER))
+    await reached(a, b)
+    a.go.set()
+    b.go.set()
+    await asyncio.wait_for(b.leaving.wait(), 10)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await turns()
+    assert (off.used("a")[REQUESTS], off.used("b")[REQUESTS]) == (1, 1)
     assert await slots_of(gateway, stage) == stage.max_concurrent

@@ -71,7 +71,8 @@ async def test_every_slot_comes_back(stream: bool) -> None:
     stage.max_concurrent = 2
     gateway = stage.gateway()
     for number in range(5):
-        reply = await gateway.handle(ask(f"Question {number}", stream=stream), LOCAL_OWNER)
+        asked = gateway.handle(ask(f"Question {number}", stream=stream), LOCAL_OWNER)
+        reply = await asyncio.wait_for(asked, 10)
         assert (await reply.answer()).text == f"You asked: Question {number}"
     assert await slots_of(gateway, stage) == 2
 
@@ -93,6 +94,22 @@ async def test_a_second_call_does_not_wait_for_a_slot_with_its_next_key() -> Non
     assert await soon(asking) == "Hello there"
     assert await soon(in_line) == "Hello there"
     assert "K_2" in stage.keys_used, "it was asked with its other key, in its turn"
+
+
+@pytest.mark.proves("engine.hedging")
+async def test_whoever_is_alone_again_waits_in_line_as_usual() -> None:
+    a, b = Failing(BUSY), says(saying("from b"))
+    stage, _, _ = hedged({"a": a, "b": b})
+    stage.max_concurrent = 1
+    gateway = stage.gateway()
+    asking = asyncio.create_task(text_of(gateway))
+    await reached(a)
+    await turns()  # the delay has passed, but there is no slot
+    in_line = asyncio.create_task(text_of(gateway))
+    await turns()
+    a.go.set()  # its slot is the next one's in line
+    assert await soon(in_line) == "Hello there"
+    assert await soon(asking) == "from b"
 
 
 # --- never -------------------------------------------------------------------------------------
