@@ -202,6 +202,7 @@ PROVIDERS: tuple[tuple[str, ...], ...] = (
     ("simulator.own-tests", "part 3, build", "Users test their own applications with it: the documented file for pytest runs as it stands."),
     ("routing.lasting-refusals", "own", "A refusal that no waiting mends (nothing free, nothing private, nothing set up) is a 4xx of its own in every dialect, without retry-after; the exit code stays 5."),
     ("server.lasting-refusals", "own", "The official SDKs do not ask again after such a refusal, and show the way out."),
+    ("routing.second-provider", "own", "A plan of several places holds models of at least two providers where it can, so that what closes one leaves another to ask."),
     ("routing.shapes", "own", "The quick look at a model lets in what the filters let in; a plan to carry out has the candidates of the one that explains."),
     ("core.per-loop", "own", "What belongs to an event loop is found again, is shared with no other loop, and goes with it."),
     ("wire.redaction-wins", "own", "What a guard took out of a request is nowhere in the body that leaves, nor in fields that nobody read; bounds that were lowered stay lowered."),

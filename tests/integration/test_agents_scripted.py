@@ -286,5 +286,5 @@ async def test_a_private_run_asks_nobody_who_may_keep_it(host: Hosts) -> None:
             result = await ai.run(TASK, agent="coding_agent", private=True)
     assert hosted.asked == []  # nothing is known of what that host does with texts
     assert result.state is RunState.FAILED
-    assert result.error_code == "no_route"
+    assert result.error_code == "no_private_route"
     assert result.phases["plan"].error

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 from ymera.core.errors import YmeraError
 from ymera.server.connections import Connections, listening
 from ymera.server.exchange import Exchange, Handler, Header, Site
 from ymera.server.run import bind
 
-__all__ = ["Caller", "RawSite", "Response", "Seen", "calling"]
+__all__ = [
+    "GET",
+    "LINES",
+    "Caller",
+    "Door",
+    "RawSite",
+    "Response",
+    "Seen",
+    "calling",
+    "stop_reading",
+    "until",
+]
+
+GET = b"GET /here HTTP/1.1\r\nhost: localhost\r\n\r\n"
+LINES = b"content-type: text/plain\r\n"
+"""Of an answer's head."""
 
 _PATIENCE_S = 30
 
@@ -161,3 +177,17 @@ async def calling(site: Site, *, most: int | None = None) -> AsyncIterator[Door]
         finally:
             for caller in door.callers:
                 caller.leave()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the loop turn until `true()`, or for 10 seconds."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - no event tells of every turn of the server
+            await asyncio.sleep(0)
+
+
+def stop_reading(caller: Caller) -> asyncio.ReadTransport:
+    """Take nothing more of what the server sends; return what could read on."""
+    transport = cast("asyncio.ReadTransport", caller.writer.transport)
+    transport.pause_reading()
+    return transport

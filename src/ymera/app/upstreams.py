@@ -107,7 +107,7 @@ class Upstreams:
         try:
             yield
         finally:
-            if self._end():
+            if self.call_ended():
                 await self.close()
 
     def _begin(self) -> None:
@@ -115,7 +115,7 @@ class Upstreams:
         if self._calls == 1:
             self._idle.clear()
 
-    def _end(self) -> bool:
+    def call_ended(self) -> bool:
         """Count a call that has ended; return whether what was made is to be closed now."""
         self._calls -= 1
         if self._calls:
@@ -249,7 +249,7 @@ class _Call:
         try:
             await self._events.aclose()
         finally:
-            if self._upstreams._end():
+            if self._upstreams.call_ended():
                 await self._upstreams.close()
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "TextDelta",
     "ToolCallDelta",
     "UsageReport",
+    "cut_short",
 ]
 
 
@@ -237,10 +238,7 @@ class AnswerBuilder:
             ProviderError: no `Finish` event came: the answer was cut.
         """
         if self.finish_reason is None:
-            raise ProviderError(
-                "The model's answer was cut before it was complete.",
-                kind=ProviderErrorKind.TRANSIENT,
-            )
+            raise cut_short()
         return self.finish_reason
 
     def build(self) -> ChatAnswer:
@@ -260,6 +258,13 @@ class AnswerBuilder:
             usage=self.usage,
             cost_usd=self.reported_cost_usd,
         )
+
+
+def cut_short() -> ProviderError:
+    """Return the error of an answer that ended without a `Finish` event."""
+    return ProviderError(
+        "The model's answer was cut before it was complete.", kind=ProviderErrorKind.TRANSIENT
+    )
 
 
 def _join(index: int, pieces: list[ToolCallDelta]) -> ToolCall:

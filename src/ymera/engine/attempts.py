@@ -243,7 +243,8 @@ class Attempts:
                 asking.failures.append(error)
                 took_s = asking.trace.clock.monotonic() - started_s
                 retry = self._retry if retries and not asking.answered else None
-                if retry is not None and retry.helps(error, took_s, busy=stays):
+                busy = stays or len(plan.candidates) > 1  # the others were all busy, too
+                if retry is not None and retry.helps(error, took_s, busy=busy):
                     retries = 0
                     asking.tried.clear()
                     await retry.wait()

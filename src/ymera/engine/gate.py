@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 
 from ymera.core.errors import NoRoute
@@ -67,6 +68,9 @@ class CallGate:
         except BaseException:
             if waiter.done() and not waiter.cancelled():
                 line.give()  # it was handed a slot in the moment it went away
+            else:
+                with suppress(ValueError):  # a slot may have passed it by already
+                    line.waiting.remove(waiter)  # its place is another's
             raise
         return True
 

@@ -41,9 +41,8 @@ class Screening:
         """Take the next events; return what may leave now."""
         leaving: list[ChatEvent] = []
         for event in events:
-            kind = type(event)
-            if kind is TextDelta or kind is ReasoningDelta:
-                self._read(event, leaving)  # type: ignore[arg-type]  # it is one of the two
+            if type(event) is TextDelta or type(event) is ReasoningDelta:
+                self._read(event, leaving)
             else:
                 self._close(leaving)
                 leaving.append(event)
@@ -84,7 +83,7 @@ class Screening:
             screen = self._screen = self._guard.screen(self._note)
             self._open_kind, self._found = kind, False
         text = screen.feed(event.text)
-        if kind is ReasoningDelta and event.signature is not None:  # type: ignore[union-attr]
+        if type(event) is ReasoningDelta and event.signature is not None:
             text += screen.end()
             self._open_kind = self._screen = None
             if not self._found:

@@ -127,7 +127,7 @@ class Reply:
         finally:
             await self._end(error)
 
-    def _has_enough(self) -> bool:
+    def _has_enough(self) -> bool:  # a call: mypy takes a field for unchanged across a yield
         return self._enough
 
     def _passed(self, batch: Sequence[ChatEvent]) -> Sequence[ChatEvent]:

@@ -97,11 +97,7 @@ def plan(
         ranked = _admitted(ranked, profile, admit, exclusions, keys, None if explain else policy)
     asked, spare = _cut(ranked, policy.max_candidates)
     if explain:
-        behind = f"It ranks behind the {len(asked)} that will be asked."
-        exclusions += [
-            Exclusion(model_id=candidate.model.id, reason=ExclusionReason.NOT_ASKED, detail=behind)
-            for candidate in spare
-        ]
+        exclusions += _not_asked(spare, len(asked))
     return RoutePlan(
         profile=profile,
         policy=policy,
@@ -219,16 +215,45 @@ def _although(place: int, candidate: Candidate, policy: RoutePolicy) -> str:
     return f" It {why}, but no other can be asked first." if place == 1 else f" Last: it {why}."
 
 
+def _not_asked(spare: list[Candidate], ahead: int) -> list[Exclusion]:
+    behind = f"It ranks behind the {ahead} that will be asked."
+    return [
+        Exclusion(model_id=candidate.model.id, reason=ExclusionReason.NOT_ASKED, detail=behind)
+        for candidate in spare
+    ]
+
+
 def _cut(ranked: list[Candidate], count: int) -> tuple[list[Candidate], list[Candidate]]:
     """Return who will be asked and who will not.
 
     The last of several places goes to the best embedded model when none got in by rank: it needs
-    neither network nor key, so a machine that is offline still answers.
+    neither network nor key, so a machine that is offline still answers. The one before goes to
+    another provider when a single one has all: what closes that one must not leave nobody to ask.
     """
     asked, spare = ranked[:count], ranked[count:]
-    if len(asked) > 1 and not any(each.model.weights for each in asked):
+    if len(asked) < 2 or not spare:
+        return asked, spare
+    hosted = len(asked)
+    if not any(each.model.weights for each in asked):
         refuge = next((each for each in spare if each.model.weights), None)
         if refuge is not None:
-            spare = [asked[-1], *(each for each in spare if each is not refuge)]
-            asked[-1] = refuge
+            hosted -= 1
+            _swap(asked, hosted, spare, refuge)
+        first = asked[0].model
+        if hosted > 1 and all(each.model.provider == first.provider for each in asked[:hosted]):
+            other = next((each for each in spare if _may_step_in(each.model, first)), None)
+            if other is not None:
+                _swap(asked, hosted - 1, spare, other)
     return asked, spare
+
+
+def _may_step_in(model: Model, first: Model) -> bool:
+    """Return whether a model is another provider's, and no paid one instead of a free one."""
+    hosted = model.weights is None and model.provider != first.provider
+    return hosted and model.free.may_auto_route >= first.free.may_auto_route
+
+
+def _swap(asked: list[Candidate], place: int, spare: list[Candidate], other: Candidate) -> None:
+    spare.remove(other)
+    spare.insert(0, asked[place])
+    asked[place] = other

@@ -20,42 +20,27 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import exp
 
-import msgspec
-
 from ymera.core.model import Model
 from ymera.core.quota import PoolKey, QuotaWindow
 from ymera.core.task import TaskProfile
-from ymera.routing.quota_meter import CLOSED, Meter
-from ymera.routing.quota_windows import NEVER, SPAN_US, as_us
+from ymera.routing.quota_windows import SPAN_US, as_us
+from ymera.routing.strain import (
+    CLOSED_STRAIN,
+    FREE_STRAIN,
+    PLENTY,
+    USUAL_TOKENS,
+    Strain,
+)
 
-__all__ = ["Price", "Prices", "Strain", "price_of", "strain_of"]
+__all__ = ["Price", "Prices"]
 
 Price = Callable[[Model], float]
 """What the quota that a call of a model would use is worth to later calls, 0..1."""
 
-USUAL_TOKENS = 1_000
-"""Of a request, in and out together."""
-
 _DAY_US = SPAN_US[QuotaWindow.DAY]
 _HOUR_US = SPAN_US[QuotaWindow.HOUR]
-_REQUESTS, _TOKENS = 0, 1
-"""Places of needs, see `ymera.routing.quota_meter.NEED_OF`."""
 
-_SOON = {
-    QuotaWindow.SECOND: 0.01,
-    QuotaWindow.MINUTE: 0.02,
-    QuotaWindow.HOUR: 0.03,
-    QuotaWindow.SESSION: 0.05,
-}
-"""Strain of the last use of what is soon whole again, half of it of the first: unused, it is
-lost."""
-
-_STEEPNESS = 0.5
-_UNKNOWN_A_DAY = 200.0
-"""Calls expected of a pool of which nothing is published."""
-
-_UNKNOWN_LEFT = 50.0
-"""And expected still, however many it has allowed."""
+# From here to `_BURST` chosen on the training seeds of a simulated day: see bench/quota/README.md.
 
 _LOSS_BY_IDS = 0.1
 _LOSS_BY_SIZE = 2.0
@@ -66,108 +51,14 @@ _TURNS_A_DAY = 0.1
 """Share of free ids that may turn paid in a day, cautiously."""
 
 _VISION_KEPT, _TOOLS_KEPT = 1.3, 1.15
+"""Factors of the strain of pools that can do more than the request needs."""
+
 _BURST = 4.0
 """Of what an id of its own allowance would add, how small a part is counted on."""
 
-_PLENTY = 1e6
-"""Calls a day that nobody makes."""
-
+# What is known of a model is looked at anew after so long, where its provider was asked or not.
 _FRESH_US = 5_000_000
 _IDLE_FRESH_US = 60_000_000
-
-
-class Strain(msgspec.Struct, frozen=True):
-    """How hard a call would press on a group of limits.
-
-    Attributes:
-        call: strain of one call, whatever its size.
-        usual: strain of the tokens of a call of usual size.
-        left: calls that are left in the present long windows, or that short ones allow a day.
-        a_day: calls that a day allows.
-        wait: days until the slowest of them is whole again; 0 where all are soon.
-        tokens_a_day: tokens that a day allows; 0 where they are not counted by the day.
-    """
-
-    call: float
-    usual: float
-    left: float
-    a_day: float
-    wait: float
-    tokens_a_day: float = 0.0
-
-
-_CLOSED_STRAIN = Strain(_PLENTY, 0.0, 0.0, 0.0, 1.0)
-
-
-def strain_of(meters: Sequence[Meter], at: int) -> Strain:
-    """Return how hard a call would press on these meters; they are brought up to `at`."""
-    call = usual = wait = tokens = 0.0
-    left = a_day = _PLENTY
-    told = False
-    for meter in meters:
-        if at >= meter.turn:
-            meter.refresh(at)
-        if meter.amount in {CLOSED, 0}:
-            return _CLOSED_STRAIN
-        if meter.window is QuotaWindow.INSTANT or (meter.amount == NEVER and meter.need):
-            continue
-        told = True
-        strain, days = _strain(meter, at)
-        if meter.need == _TOKENS:
-            usual = max(usual, strain)
-            tokens = max(tokens, 0.0 if meter.window in _SOON else _calls(meter)[1] * USUAL_TOKENS)
-        else:
-            call = max(call, strain)
-        wait = max(wait, days)
-        rest, daily = _calls(meter)
-        left, a_day = min(left, rest), min(a_day, daily)
-    if not told:
-        return Strain(1.0, 0.0, _UNKNOWN_A_DAY, _UNKNOWN_A_DAY, 1.0)
-    return Strain(call, usual, max(left, 0.0), a_day, wait, tokens)
-
-
-def price_of(meter: Meter, at: int) -> float:
-    """Return what one usual call costs later ones by this limit alone, 0..1."""
-    if at >= meter.turn:
-        meter.refresh(at)
-    if meter.amount == CLOSED:
-        return 1.0
-    if meter.amount == NEVER or meter.window is QuotaWindow.INSTANT:
-        return 0.0
-    strain = _strain(meter, at)[0]
-    return strain / (1.0 + strain)
-
-
-def _strain(meter: Meter, at: int) -> tuple[float, float]:
-    """Return the strain of a usual call, and the days until the limit is whole again."""
-    window, amount, used = meter.window, float(meter.amount), meter.count.used
-    soon = _SOON.get(window)
-    if meter.amount == NEVER:
-        amount = used + max(_UNKNOWN_A_DAY - used, _UNKNOWN_LEFT)
-    left = amount - used
-    if left <= 0:
-        return (_PLENTY, 1.0) if soon is None else (soon, 0.0)
-    if soon is not None:
-        return soon * (0.5 + 0.5 * used / amount), 0.0
-    share, days = 1.0, 1.0  # what rolls comes back a window after its use, whenever that is
-    if meter.zone is not None:
-        whole_at = meter.count.whole_at()
-        ahead = SPAN_US[window] if whole_at is None else max(whole_at - at, 0)
-        share, days = min(ahead / SPAN_US[window], 1.0), ahead / _DAY_US
-    return share * (amount / left) ** _STEEPNESS, min(days, 1.0)
-
-
-def _calls(meter: Meter) -> tuple[float, float]:
-    """Return the usual calls that are left, and that a day allows."""
-    if meter.amount == NEVER:
-        if meter.window in _SOON:
-            return _PLENTY, _PLENTY
-        return max(_UNKNOWN_A_DAY - meter.count.used, _UNKNOWN_LEFT), _UNKNOWN_A_DAY
-    each = USUAL_TOKENS if meter.need == _TOKENS else 1
-    daily = meter.amount * _DAY_US / SPAN_US[meter.window] / each
-    if meter.window in _SOON:
-        return daily, daily
-    return (meter.amount - meter.count.used) / each, daily
 
 
 class _Sizes:
@@ -233,7 +124,7 @@ class _Provider:
         self.at = -_FRESH_US
         self.asked, self.last = 0, ""
         self.entries: dict[str, _Entry] = {}
-        self.pool_left = _PLENTY
+        self.pool_left = PLENTY
         self.asked_left = self.left = 0.0
         self.ids = 1.0
         self.tools = self.vision = False
@@ -254,7 +145,7 @@ class _Entry:
     def __init__(self, provider: _Provider) -> None:
         self.provider = provider
         self.pools: Sequence[PoolKey] = ()
-        self.strain = _CLOSED_STRAIN
+        self.strain = CLOSED_STRAIN
         self.at = self.soon = self.late = 0
         self.token = self.risk = 0.0
         self.by_need = (1.0, 1.0, 1.0, 1.0)
@@ -264,7 +155,7 @@ class Prices:
     """What calls cost later ones; kept for some seconds, for a minute where nothing is asked.
 
     Args:
-        strain: returns how hard a call presses on pools, see `strain_of`.
+        strain: returns how hard a call presses on pools, see `ymera.routing.strain`.
     """
 
     def __init__(self, strain: Callable[[Sequence[PoolKey], datetime], Strain]) -> None:
@@ -319,7 +210,7 @@ class Prices:
         entry.at, entry.soon, entry.late = at, at + _FRESH_US, at + _IDLE_FRESH_US
         entry.pools = pools
         if not pools:
-            entry.strain, entry.token, entry.risk = _FREE_STRAIN, 0.0, 0.0
+            entry.strain, entry.token, entry.risk = FREE_STRAIN, 0.0, 0.0
             return entry
         before, entry.strain = entry.strain, self._strain(pools, now)
         self._tokens_a_day += entry.strain.tokens_a_day - before.tokens_a_day
@@ -347,11 +238,11 @@ class Prices:
     def _weigh(self, provider: _Provider, now: datetime, at: int) -> None:
         """Look at a provider's models together."""
         provider.at = at
-        pool_a_day = pool_left = _PLENTY
+        pool_a_day = pool_left = PLENTY
         a_day = most = left = asked_left = 0.0
         for model_id, entry in provider.entries.items():
             strain = entry.strain
-            if entry.pools and entry.pools[-1].model is None and pool_a_day == _PLENTY:
+            if entry.pools and entry.pools[-1].model is None and pool_a_day == PLENTY:
                 shared = self._strain(entry.pools[-1:], now)
                 pool_a_day, pool_left = shared.a_day, shared.left
             a_day += strain.a_day
@@ -385,6 +276,3 @@ class Prices:
                 gain = 1.0
             odds = _TURNS_A_DAY * min(idle / _DAY_US, 1.0)
             entry.risk = odds * provider.asked_left / gain
-
-
-_FREE_STRAIN = Strain(0.0, 0.0, _PLENTY, _PLENTY, 0.0)

@@ -22,7 +22,6 @@ from ymera.core.quota import (
     Shortage,
 )
 from ymera.core.usage import Usage
-from ymera.routing.prices import Strain, strain_of
 from ymera.routing.quota_meter import (
     CLOSED,
     COUNTED_ANYWAY,
@@ -34,6 +33,7 @@ from ymera.routing.quota_meter import (
 )
 from ymera.routing.quota_reading import row_of, shortage_of
 from ymera.routing.quota_windows import SPAN_US, Mark, as_us
+from ymera.routing.strain import Strain, strain_of
 
 __all__ = ["QuotaBook", "Shortage", "Ticket"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ymera.core.quota import QuotaRow, QuotaWindow, Shortage
-from ymera.routing.prices import price_of
 from ymera.routing.quota_meter import CLOSED, Meter
 from ymera.routing.quota_windows import NEVER, SPAN_US, as_datetime
+from ymera.routing.strain import price_of
 
 __all__ = ["row_of", "shortage_of"]
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ymera.server.exchange import Exchange, header_lines
-from ymera.server.http1_answer import HttpExchange
+from ymera.server.http1_answer import BODILESS, HttpExchange
 from ymera.server.http1_request import split_target
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["serve_page"]
 
 _LENGTH = b"content-length"
-_NO_BODY = frozenset({204, 304})
 
 
 async def serve_page(app: ASGIApp, exchange: Exchange) -> None:
@@ -61,7 +60,7 @@ class _Page:
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         lines = header_lines(headers)
-        if status in _NO_BODY or any(name.lower() == _LENGTH for name, _ in headers):
+        if status in BODILESS or any(name.lower() == _LENGTH for name, _ in headers):
             self._exchange.start_sized(status, lines)
         else:
             self._exchange.start_stream(status, lines)

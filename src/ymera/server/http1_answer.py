@@ -9,11 +9,12 @@ from http import HTTPStatus
 
 from ymera.server.exchange import JSON, Exchange, Handler, Header
 
-__all__ = ["HttpExchange"]
+__all__ = ["BODILESS", "HttpExchange"]
 
 _END = b"\r\n"
 _CLOSE = b"connection: close\r\n\r\n"
-_NO_BODY = frozenset({204, 304})
+BODILESS = frozenset({204, 304})
+"""Statuses whose answers have no body, whatever a page says."""
 
 
 class HttpExchange(Exchange):
@@ -90,7 +91,7 @@ class HttpExchange(Exchange):
         """Begin an answer whose length stands in `lines`, or that has no body by its status."""
         self._begin()
         self._chunked = False
-        self._mute = self.method == "HEAD" or status in _NO_BODY
+        self._mute = self.method == "HEAD" or status in BODILESS
         self._head = b"%b%b%b" % (_status_line(status), lines, _CLOSE if self.closes else _END)
 
     def address(self, whose: str) -> tuple[str, int] | None:

@@ -238,7 +238,8 @@ class RequestReader:
         self._upgrades = False
         kept = [h for h in self.headers if h[0] not in _NOT_HANDED_ON]
         lines = b"".join([b"%b: %b\r\n" % header for header in (*kept, (b"connection", b"close"))])
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method.encode(), self.target, lines)
+        version = b"1.0" if self.old else b"1.1"
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.method.encode(), self.target, version, lines)
 
     def _unreadable(self, error: httptools.HttpParserError) -> None:
         if isinstance(error, httptools.HttpParserCallbackError):

@@ -149,7 +149,9 @@ def _card(app: App, name: str) -> ModelCard | None:
     if model is not None:
         return _card_of(name, _as_used(app, model))
     if name in ALIASES:
-        return _card_of_alias(name, [each.model for each in app.snapshot().callable_shapes if _chats(each.model)])
+        return _card_of_alias(
+            name, [each.model for each in app.snapshot().callable_shapes if _chats(each.model)]
+        )
     return ModelCard(name=name) if name in app.model_names() else None
 
 
@@ -200,7 +202,7 @@ async def _wanted(app: App, request: Request) -> str:
     try:
         body = await read_body(request.scope, request.receive, app.settings.server.max_body_bytes)
         named = msgspec.json.decode(body, type=_Named)
-    except (msgspec.DecodeError, UnicodeDecodeError, ClientGone):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ClientGone):
         named = _Named()
     name = named.model or named.name
     if not name:

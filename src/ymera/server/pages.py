@@ -26,7 +26,7 @@ __all__ = ["pages"]
 
 
 class _Pages(Starlette):
-    """Starlette without its own 500 page: what no handler takes goes up to the `Server`."""
+    """Starlette without its own 500 page: what no handler takes goes up to who serves the pages."""
 
     def build_middleware_stack(self) -> ASGIApp:
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)

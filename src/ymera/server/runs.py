@@ -204,7 +204,7 @@ async def _body(app: App, request: Request, kind: type[_T], *, may_be_empty: boo
         return msgspec.json.decode(b"{}" if may_be_empty and not body else body, type=kind)
     except ClientGone:
         raise InvalidRequest("The client went away before its request was complete.") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             f"The request body does not fit: {error}.", hint="See docs/runs.md."
         ) from None

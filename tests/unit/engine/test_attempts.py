@@ -234,6 +234,27 @@ async def test_the_line_is_bounded_and_a_slot_is_given_back_after_a_failure() ->
         await tasks[1]
 
 
+@pytest.mark.proves("engine.concurrency")
+async def test_whoever_leaves_the_line_leaves_a_place_in_it_and_takes_no_slot_along() -> None:
+    gate = CallGate(1, max_waiting=2)
+    await gate.enter()
+    for _ in range(3):
+        gone = [asyncio.create_task(gate.enter()) for _ in range(2)]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.wait(gone)
+    leaver, stayer = (asyncio.create_task(gate.enter()) for _ in range(2))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    gate.leave()  # before the leaver has had its turn to go
+    assert await asyncio.wait_for(stayer, 10)
+    assert leaver.cancelled()
+    assert gate.is_full()
+    gate.leave()
+    assert not gate.is_full()
+
+
 def test_two_event_loops_at_once_do_not_take_each_others_slots() -> None:
     gate = CallGate(1)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()

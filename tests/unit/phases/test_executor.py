@@ -62,7 +62,7 @@ async def test_a_private_run_asks_privately() -> None:
     cast = one("never said")
     outcomes = await cast.play(run_of(phase("plan"), private=True))
     assert cast.asked("a") == []  # nobody says that this host does not train on what is sent
-    assert outcomes["plan"].error_code == "no_route"
+    assert outcomes["plan"].error_code == "no_private_route"
 
 
 @pytest.mark.proves("phases.gateway")
@@ -377,7 +377,7 @@ async def test_no_money_is_spent_unless_the_run_has_some() -> None:
     cast.stage.free = False
     cast.stage.max_cost_usd = Decimal(1)
     outcome = (await cast.play(run_of(phase("plan"))))["plan"]
-    assert outcome.error_code == "no_route"
+    assert outcome.error_code == "no_free_route"
     assert cast.asked("a") == []
     assert cast.ledger.spend.calls == 0
 

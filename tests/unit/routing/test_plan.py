@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from tests.support.routing import PAID, WEIGHTS, model, task
@@ -7,6 +9,7 @@ from ymera.core.errors import ConfigError
 from ymera.core.model import Model
 from ymera.core.route import ExclusionReason, RoutePlan, RoutePolicy
 from ymera.core.task import Needs
+from ymera.core.usage import Price
 from ymera.routing.plan import Snapshot, explain_no_route, plan
 
 GOOD = model("a/good", quality={"code": 0.9})
@@ -55,6 +58,24 @@ def test_a_single_place_goes_to_the_best() -> None:
 
 def test_an_embedded_model_that_ranks_well_is_not_asked_twice() -> None:
     assert asked(decide(TINY, POOR, max_candidates=2)) == ["c/poor", "local/tiny-135m"]
+
+
+@pytest.mark.proves("routing.second-provider")
+def test_one_place_is_kept_for_another_provider() -> None:
+    twins = [model(f"a/{name}", quality={"code": 0.9}) for name in ("one", "three", "two")]
+    assert asked(decide(*twins, FAIR, POOR, max_candidates=3)) == ["a/one", "a/three", "b/fair"]
+    with_refuge = decide(*twins, FAIR, TINY, max_candidates=3)
+    assert asked(with_refuge) == ["a/one", "b/fair", "local/tiny-135m"]
+    assert {each.model_id for each in with_refuge.exclusions} == {"a/three", "a/two"}
+
+
+@pytest.mark.proves("routing.second-provider")
+def test_no_paid_model_takes_the_place_of_a_free_one() -> None:
+    twins = [model(f"a/{name}", quality={"code": 0.9}) for name in ("one", "three", "two")]
+    price = Price(input_usd_per_mtok=Decimal(1), output_usd_per_mtok=Decimal(1))
+    paid = model("b/paid", quality={"code": 0.9}, free=PAID, price=price)
+    found = decide(*twins, paid, max_candidates=2, max_cost_usd=Decimal(1))
+    assert asked(found) == ["a/one", "a/three"]
 
 
 def test_a_pinned_model_stands_alone() -> None:

@@ -110,6 +110,16 @@ def test_ids_that_share_a_pool_are_not_all_tried_for_it() -> None:
     assert price(first) < price(second)
 
 
+@pytest.mark.proves("quota.bid-price", "quota.price")
+@pytest.mark.parametrize("window", [QuotaWindow.MINUTE, QuotaWindow.DAY])
+def test_what_allows_nothing_is_shown_and_priced_as_used_up(window: QuotaWindow) -> None:
+    one = model("a/m")
+    market = Market({one.id: [limit(0, window)]})
+    (row,) = market.book.rows(NOON, own_pool(one))
+    assert row.price == 1
+    assert market.of(task())(one) == pytest.approx(1, abs=1e-5)
+
+
 @pytest.mark.proves("quota.bid-price")
 def test_nothing_is_paid_for_what_nobody_counts() -> None:
     here = model("here/m")

@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.support.raw_site import Door, RawSite
+from tests.support.raw_site import GET, Door, RawSite
 from ymera.server.exchange import Exchange
 
-GET = b"GET /here HTTP/1.1\r\nhost: localhost\r\n\r\n"
 POST = b"POST /hot HTTP/1.1\r\nhost: localhost\r\n"
 
 

@@ -99,6 +99,8 @@ async def test_an_unknown_name_is_told_as_it_was_written(client: Client) -> None
         ("POST", "/api/tags", b"{}", JSON_HEADERS, 405),
         ("POST", "/api/show", b"{", JSON_HEADERS, 400),
         ("POST", "/api/show", b"{}", JSON_HEADERS, 400),
+        ("POST", "/api/show", b'{"name":"\xff"}', JSON_HEADERS, 400),
+        ("POST", "/api/show", b'{"x":' + b"[" * 100_000, JSON_HEADERS, 400),
         ("POST", "/api/pull", b'{"model":"llama3.2"}', JSON_HEADERS, 400),
         ("DELETE", "/api/delete", b"", JSON_HEADERS, 400),
         ("POST", "/api/chat", chat(), {**JSON_HEADERS, "content-type": "text/plain"}, 400),

@@ -74,6 +74,9 @@ def events_in(answer: Answer) -> list[dict[str, Any]]:
     return found
 
 
+NO_UTF8 = msgspec.Raw(b'{"agent":"poet","task":"\xff"}')
+
+
 @pytest.mark.proves("server.runs")
 async def test_a_run_is_begun_followed_and_read(stage: Stage) -> None:
     run_id = await stage.begin(parameters={"metre": "iambic"}, budget={"calls": 7, "usd": "0"})
@@ -128,6 +131,7 @@ async def test_a_run_is_cancelled_resumed_and_deleted(stage: Stage) -> None:
     [
         ("POST", "/api/runs", None, 400, "invalid_request"),
         ("POST", "/api/runs", {"agent": "poet"}, 400, "invalid_request"),
+        ("POST", "/api/runs", NO_UTF8, 400, "invalid_request"),
         ("POST", "/api/runs", {"agent": "poet", "task": "x", "rush": True}, 400, "invalid_request"),
         ("POST", "/api/runs", {"agent": "nobody", "task": "x"}, 404, "model_not_found"),
         ("POST", "/api/runs", {"agent": "poet", "task": " "}, 400, "invalid_request"),

@@ -155,6 +155,7 @@ async def test_a_leak_an_open_gate_and_a_wrong_formula_turn_their_components_red
     monkeypatch.setattr(experience, "ema_score", lambda _: 0.5)
     assert [each.name for each in (await of("training")).failures] == ["formula", "persistence"]
     monkeypatch.setattr(secrets._Screen, "feed", lambda _self, text: text)
+    monkeypatch.setattr(secrets.SecretsGuard, "screen_whole", lambda _self, text, _report: text)
     assert "output" in [each.name for each in (await of("security")).failures]
 
 

@@ -84,7 +84,9 @@ def test_an_answer_keeps_its_meaning(
         b'{"data":[{"embedding":[1]},{"embedding":[1]}],"embeddings":[[1],[1]]}',
         b'{"error":{"message":"no"}}',
         b'{"error":"no"}',
+        b'{"x":' + b"[" * 100_000,
     ],
+    ids=lambda body: body[:40].decode(),
 )
 def test_what_holds_no_vector_for_each_text_is_no_answer(dialect: Dialect, body: bytes) -> None:
     wire = embedding_dialect(dialect)
@@ -195,7 +197,17 @@ def test_a_wrong_request_names_the_field(body: dict[str, object], param: str) ->
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"model":"m","input":[],"requests":[]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"model":"m","input":[],"requests":[]}',
+        b'{"model":"m","x":' + b"[" * 100_000,
+    ],
+    ids=["nothing", "no UTF-8", "list", "no texts", "deep"],
+)
 def test_what_is_no_request_is_refused(dialect: Dialect, body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         embedding_caller(dialect).decode_request(body)

@@ -83,7 +83,7 @@ def decode_answer(body: bytes, wanted: int, secrets: tuple[str, ...]) -> Embeddi
     try:
         wire = _answer.decode(body)
         vectors = tuple(pack(each.values) for each in wire.embeddings)
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
         raise no_vectors() from error
     usage = wire.usage_metadata
     tokens = None if usage is None else usage.prompt_token_count
@@ -101,7 +101,7 @@ def decode_request(body: bytes) -> EmbeddingRequest:
     """
     try:
         requests = _request.decode(body).requests
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             "The request has the wrong shape.",
             hint="Send `requests`, each with `model` and `content`.",

@@ -52,7 +52,7 @@ def decode_answer(body: bytes, wanted: int, secrets: tuple[str, ...]) -> Embeddi
     try:
         wire = _answer.decode(body)
         vectors = tuple(pack(numbers) for numbers in wire.embeddings)
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
         raise no_vectors() from error
     if wire.error is not None:
         raise ProviderError(
@@ -74,7 +74,7 @@ def decode_request(body: bytes) -> EmbeddingRequest:
     """
     try:
         wire = _request.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             "The request has the wrong shape.",
             hint="Send `model` and `input`, a string or a list of strings.",

@@ -134,7 +134,7 @@ def decode_answer(body: bytes, wanted: int, secrets: tuple[str, ...]) -> Embeddi
             place if datum.index is None else datum.index: _vector(bytes(datum.embedding))
             for place, datum in enumerate(wire.data)
         }
-    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise no_vectors() from error
     vectors = tuple(vector for _, vector in sorted(placed.items()))
     report = read_usage(wire.usage)  # for the cost; it wants more counts than there may be
