@@ -114,14 +114,14 @@ def price_of(meter: Meter, at: int) -> float:
     """Return what one usual call costs later ones by this limit alone, 0..1.
 
     Args:
-        meter: of the limit, brought up to `at`; one without a number costs nothing here.
+        meter: of the limit, brought up to `at`.
         at: now, in microseconds since 1970 (UTC).
     """
     if at >= meter.turn:
         meter.refresh(at)
     if meter.amount in {CLOSED, 0}:
         return 1.0
-    if meter.amount == NEVER or meter.window is QuotaWindow.INSTANT:
+    if meter.window is QuotaWindow.INSTANT or (meter.amount == NEVER and meter.need):
         return 0.0
     strain = _strain(meter, at)[0]
     return strain / (1.0 + strain)

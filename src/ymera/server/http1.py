@@ -28,8 +28,11 @@ _HELD_LIMIT_BYTES = 64 * 1024
 
 _SILENT_S = 30
 _HEAD_S = 60
+_WHOLE_S = 300
+"""For a request to arrive, however steadily it drips."""
 _IDLE_S = 75
-_STUCK_S = 120
+_STUCK_S = 60
+"""For a caller who takes nothing: what it asked for holds a slot of an upstream meanwhile."""
 _LINGERS_S = 5
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -50,7 +53,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_congested", "_continue_due", "_exchange", "_head_since_s", "_held", "_held_bytes",
+        "_begun_s", "_congested", "_continue_due", "_exchange", "_held", "_held_bytes",
         "_lingers", "_loop", "_others", "_pending", "_reader", "_site", "_stuck", "_task",
         "_transport", "seen_s",
     )  # fmt: skip
@@ -69,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._congested = False
         self._continue_due = False
         self._lingers = False
-        self._head_since_s: int | None = None
+        self._begun_s: int | None = None
         self._stuck = (0, 0)
         self.seen_s = others.now_s
 
@@ -151,6 +154,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: HttpExchange, refusal: YmeraError | None) -> None:
         self._exchange = exchange
+        self._begun_s = None
         exchange.congested = self._congested
         if refusal is None:
             self._task = self._loop.create_task(self._serve(exchange))
@@ -267,21 +271,18 @@ class Connection(asyncio.Protocol):
             if silent_s >= _LINGERS_S:
                 self.abort()
         elif not self._reader.in_message:
-            self._head_since_s = None
+            self._begun_s = None
             if silent_s >= _IDLE_S:
                 self.close()
-        elif silent_s >= _SILENT_S or self._head_is_late(now_s):
+        elif silent_s >= _SILENT_S or self._is_late(now_s):
             error = InvalidRequest("The request did not come in time.")
             error.http_status = 408
             self._reader.refuse(error)
 
-    def _head_is_late(self, now_s: int) -> bool:
-        if self._reader.in_body:
-            self._head_since_s = None
-            return False
-        if self._head_since_s is None:
-            self._head_since_s = now_s
-        return now_s - self._head_since_s >= _HEAD_S
+    def _is_late(self, now_s: int) -> bool:
+        if self._begun_s is None:
+            self._begun_s = now_s
+        return now_s - self._begun_s >= (_WHOLE_S if self._reader.in_body else _HEAD_S)
 
     def _check_stuck(self, transport: asyncio.Transport, now_s: int) -> None:
         """Drop a caller who takes nothing of what it asked for."""

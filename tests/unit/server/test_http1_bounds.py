@@ -68,6 +68,32 @@ async def test_a_head_in_drops_is_not_waited_for_for_ever(door: Door) -> None:
 
 
 @pytest.mark.proves("server.http1-time")
+async def test_a_body_in_drops_is_not_waited_for_for_ever(door: Door, site: RawSite) -> None:
+    async def echo(exchange: Exchange) -> None:
+        exchange.respond(200, exchange.body)
+
+    site.behave = echo
+    caller = await door.call()
+    head = b"POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: 90\r\n\r\n"
+    await caller.send(head)
+    for _ in range(59):
+        await caller.send(b"x")
+        await settled(caller)
+        door.connections.sweep(5)
+    await caller.send(b"x" * 31 + head)  # in time, and the next one has a time of its own
+    assert (await caller.answer()).status == 200
+    for _ in range(59):
+        await caller.send(b"x")
+        await settled(caller)
+        door.connections.sweep(5)
+    assert len(door.connections) == 1
+    await settled(caller)
+    door.connections.sweep(5)
+    door.connections.sweep(5)
+    assert (await caller.answer()).status == 408
+
+
+@pytest.mark.proves("server.http1-time")
 async def test_an_answer_may_take_as_long_as_it_wants(door: Door, site: RawSite) -> None:
     gate = asyncio.Event()
 
