@@ -10,9 +10,9 @@ that a neighbour's noise meets all of them. Read CPU per request first (of the g
 process tree, from the kernel's accounting): requests per second move with whoever shares the
 machine, ratios within one run hardly do.
 
-Phases: `full` 32 connections that ask at once again; `calm` 40 requests a second over 16
-connections; `stream` 16 connections of 64 chunks as fast as they come; `paced` 8 streams, the first
-chunk after 20 ms, then one every 20 ms.
+Phases: `full` 32 connections that ask at once again; `level` 1,500 requests a second over 32
+connections, for those that can; `calm` 40 a second over 16; `stream` 16 connections of 64 chunks as
+fast as they come; `paced` 8 streams, the first chunk after 20 ms, then one every 20 ms.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ GATEWAY_CORE, LOAD_CORE = "0", "1"
 READY_WITHIN_S = 120
 SETTLING_S = 3
 YARDSTICK = "floor"
+LEVEL_RATE = 1500
 QUESTION = {
     "model": "mock",
     "messages": [
@@ -70,6 +71,7 @@ class Phase:
 
 PHASES = (
     Phase("full", 32),
+    Phase("level", 32, rate=LEVEL_RATE),
     Phase("calm", 16, rate=40),
     Phase("stream", 16, streamed=True),
     Phase("paced", 8, streamed=True, paced=True),
@@ -354,18 +356,21 @@ def table(found: Mapping[str, Measured]) -> str:
     """Return the figures as a Markdown table."""
     base = found.get(YARDSTICK)
     heads = ["gateway", "CPU us/request", "x floor", "requests/s", "calm p50 ms", "p99 ms"]
+    heads += ["CPU us/request, level", "x floor"]
     heads += ["CPU us/chunk, full", "x floor", "CPU us/chunk, paced", "x floor"]
     heads += ["first token ms", "chunk delay p50 us", "RSS MB start", "after", "ready s", "CPU s"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for name, each in found.items():
         request, chunk = each.cpu_per("full", "all"), each.cpu_per("stream", "all_chunks")
-        paced = each.cpu_per("paced", "all_chunks")
+        paced, level = each.cpu_per("paced", "all_chunks"), level_cpu(each)
         values = [
             request,
             request / base.cpu_per("full", "all") if base else math.nan,
             each.median("full", "per_s"),
             each.median("calm", "latency", "p50") / 1000,
             each.median("calm", "latency", "p99") / 1000,
+            level,
+            level / level_cpu(base) if base else math.nan,
             chunk,
             chunk / base.cpu_per("stream", "all_chunks") if base else math.nan,
             paced,
@@ -379,6 +384,16 @@ def table(found: Mapping[str, Measured]) -> str:
         ]
         lines.append(f"| {name} | " + " | ".join(map(_short, values)) + " |")
     return "\n".join(lines)
+
+
+def level_cpu(each: Measured) -> float:
+    """Return CPU us/request at a rate that is the same for all; NaN for one that falls behind.
+
+    A process that sleeps between requests pays for each waking, and asks a sleeping upstream: the
+    floor itself takes several times as much so as it does under full load.
+    """
+    kept_up = each.median("level", "per_s") >= 0.97 * LEVEL_RATE
+    return each.cpu_per("level", "all") if kept_up else math.nan
 
 
 def _short(value: float) -> str:

@@ -17,7 +17,7 @@ from ymera.app.observing import rating_of
 from ymera.core.errors import InvalidRequest, Unsupported
 from ymera.engine.orchestrator import AIRequest
 from ymera.routing.plan_json import plan_json
-from ymera.server.http import ClientGone, read_body
+from ymera.server.http import decoded_body
 
 if TYPE_CHECKING:
     from ymera.monitoring.prometheus import Exposition
@@ -108,18 +108,10 @@ async def _body(app: App, request: Request, kind: type[_T]) -> _T:
         InvalidRequest: it is no JSON object of that shape.
         TooLong: it is over `server.max_body_bytes`.
     """
+    fields = ", ".join(each.name for each in msgspec.structs.fields(kind))
+    hint = f"Send one JSON object with the fields {fields}; not all are needed."
     limit = app.settings.server.max_body_bytes
-    try:
-        body = await read_body(request.scope, request.receive, limit)
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        fields = ", ".join(each.name for each in msgspec.structs.fields(kind))
-        raise InvalidRequest(
-            f"The body is not what {request.url.path} takes: {error}.",
-            hint=f"Send one JSON object with the fields {fields}; not all are needed.",
-        ) from error
-    except ClientGone:
-        raise InvalidRequest("The request body broke off.") from None
+    return await decoded_body(request.scope, request.receive, kind, limit, hint=hint)
 
 
 def _json(value: object) -> Response:

@@ -18,7 +18,7 @@ from ymera.core.model import Model, ModelKind
 from ymera.routing.policies import ALIASES
 from ymera.server.chat_route import ChatRoute
 from ymera.server.exchange import Exchange, Handler
-from ymera.server.http import ClientGone, read_body
+from ymera.server.http import decoded_body
 from ymera.wire import ollama
 from ymera.wire.codec import CallerDialect
 from ymera.wire.ollama.load import encode_loaded, load_request
@@ -199,14 +199,11 @@ def _capabilities(models: Iterable[Model]) -> tuple[str, ...]:
 
 
 async def _wanted(app: App, request: Request) -> str:
-    try:
-        body = await read_body(request.scope, request.receive, app.settings.server.max_body_bytes)
-        named = msgspec.json.decode(body, type=_Named)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ClientGone):
-        named = _Named()
+    limit, hint = app.settings.server.max_body_bytes, "Name the model to show."
+    named = await decoded_body(request.scope, request.receive, _Named, limit, hint=hint)
     name = named.model or named.name
     if not name:
-        raise InvalidRequest("`model` is missing.", hint="Name the model to show.", param="model")
+        raise InvalidRequest("`model` is missing.", hint=hint, param="model")
     return name
 
 

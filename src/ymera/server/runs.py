@@ -17,7 +17,7 @@ from ymera.app import App
 from ymera.core.errors import InvalidRequest
 from ymera.core.task import TaskComplexity
 from ymera.phases.types import RunEvent, RunResult, Strategy
-from ymera.server.http import ClientGone, read_body
+from ymera.server.http import decoded_body
 
 if TYPE_CHECKING:
     from ymera.phases.service import RunService
@@ -199,15 +199,10 @@ def _number(text: str, what: str, *, least: int = 1) -> int:
 
 
 async def _body(app: App, request: Request, kind: type[_T], *, may_be_empty: bool = False) -> _T:
-    try:
-        body = await read_body(request.scope, request.receive, app.settings.server.max_body_bytes)
-        return msgspec.json.decode(b"{}" if may_be_empty and not body else body, type=kind)
-    except ClientGone:
-        raise InvalidRequest("The client went away before its request was complete.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(
-            f"The request body does not fit: {error}.", hint="See docs/runs.md."
-        ) from None
+    limit, hint = app.settings.server.max_body_bytes, "See docs/runs.md."
+    return await decoded_body(
+        request.scope, request.receive, kind, limit, hint=hint, may_be_empty=may_be_empty
+    )
 
 
 def _json(body: object, *, status: int = 200, location: str | None = None) -> Response:
