@@ -12,7 +12,10 @@ from ymera.core.route import RoutePlan
 from ymera.core.tool import ContextUse, ToolUse
 from ymera.core.usage import Usage
 
-__all__ = ["NO_AGENT", "Attempt", "RequestRecord"]
+__all__ = ["CANCELLED", "NO_AGENT", "Attempt", "RequestRecord"]
+
+CANCELLED = "cancelled"
+"""Code of what ended because the caller went away, or because another answered first."""
 
 NO_AGENT = "direct"
 """Under this name statistics by agent count requests that belong to no agent."""

@@ -19,14 +19,11 @@ from ymera.core.answer import AnswerBuilder, ChatEvent
 from ymera.core.chat import ChatRequest, prompt_text
 from ymera.core.errors import ProviderError, YmeraError
 from ymera.core.model import Model
-from ymera.core.record import Attempt, RequestRecord
+from ymera.core.record import CANCELLED, Attempt, RequestRecord
 from ymera.core.route import RoutePlan
 from ymera.core.usage import Usage
 
 __all__ = ["CANCELLED", "INTERNAL_ERROR", "Clock", "RequestTrace", "error_code", "new_request_id"]
-
-CANCELLED = "cancelled"
-"""Code of what ended because the caller went away."""
 
 INTERNAL_ERROR = "internal_error"
 """Code of what met a bug of ours."""

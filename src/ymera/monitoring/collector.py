@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from ymera.core.errors import InvalidRequest
-from ymera.core.record import NO_AGENT, RequestRecord
+from ymera.core.record import CANCELLED, NO_AGENT, RequestRecord
 from ymera.monitoring.latency import LatencyWindow
 from ymera.monitoring.totals import MetricsSnapshot, ModelTotals, merged
 
@@ -100,7 +100,7 @@ class MetricsCollector:
                     called = self._totals(attempt.provider, attempt.model_id)
                 if attempt.error_code is None:
                     called.calls_succeeded += 1
-                else:
+                elif attempt.error_code != CANCELLED:  # which says nothing of the model
                     called.calls_failed += 1
             for use in record.tools:
                 counts = self._tools.setdefault(_name(self._tools, use.name), [0, 0])

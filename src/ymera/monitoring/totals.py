@@ -82,7 +82,7 @@ class ModelTotals:
     Attributes:
         provider, model: names.
         succeeded, failed: finished requests that it answered, whole or in part.
-        calls_succeeded, calls_failed: upstream calls.
+        calls_succeeded, calls_failed: upstream calls; those that were given up are in neither.
         usage_unknown: answers whose usage is not known.
         cost_usd: of the answers whose cost is known (`cost_known`); `cost_unknown` counts the
             others. Answers from the cache cost nothing and use no tokens: they are in none.

@@ -9,6 +9,7 @@ import threading
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.records import NOON, answered, record
@@ -121,6 +122,17 @@ async def test_every_record_is_counted_with_what_it_tells() -> None:
     }
     assert calls["a/w"] == (0, 3)
     assert calls["local/tiny"] == (3, 0)
+
+
+@pytest.mark.proves("engine.hedging")
+def test_a_call_that_was_given_up_says_nothing_of_its_model() -> None:
+    metrics = MetricsCollector()
+    answer = answered()
+    last = answer.attempts[-1]
+    given_up = msgspec.structs.replace(last, error_code="cancelled")
+    metrics.emit(msgspec.structs.replace(answer, attempts=(given_up, last)))
+    (totals,) = metrics.snapshot().models
+    assert (totals.calls_succeeded, totals.calls_failed) == (1, 0)
 
 
 @pytest.mark.proves("document.metrics-rate")
