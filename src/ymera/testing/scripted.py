@@ -50,6 +50,9 @@ the very events."""
 Script = Callable[[ChatRequest, Model], Reply]
 
 
+_MOST_KEPT = 10_000
+
+
 class ScriptedProvider:
     """Answers from a script and remembers what it was asked; implements `ChatProvider`.
 
@@ -60,7 +63,7 @@ class ScriptedProvider:
         delay: awaited before each event, with its number from 0: a test's own clock or gate.
 
     Attributes:
-        requests: every request, in order.
+        requests: every request, in order; of thousands the last ones.
         models: the model of each.
         closed: `close` was called.
     """
@@ -90,8 +93,7 @@ class ScriptedProvider:
     ) -> AsyncGenerator[Sequence[ChatEvent], None]:
         """Yield the scripted events; see `ymera.core.ports.ChatProvider.stream`."""
         del deadlines
-        self.requests.append(request)
-        self.models.append(model)
+        self._remember(request, model)
         reply = self._next(request, model)
         if isinstance(reply, ProviderError):
             raise reply
@@ -106,6 +108,12 @@ class ScriptedProvider:
     async def close(self) -> None:
         """Note that it was closed."""
         self.closed = True
+
+    def _remember(self, request: ChatRequest, model: Model) -> None:
+        self.requests.append(request)
+        self.models.append(model)
+        if len(self.requests) > _MOST_KEPT:  # it may serve under load for hours
+            del self.requests[: _MOST_KEPT // 2], self.models[: _MOST_KEPT // 2]
 
     def _next(self, request: ChatRequest, model: Model) -> Reply:
         if self._script is not None:

@@ -197,3 +197,13 @@ def test_the_entry_point_makes_it_from_a_row() -> None:
     entry = EntryPoint("scripted", "ymera.testing.scripted:ScriptedProvider", "ymera.providers")
 
     assert entry.load()(row).provider is row
+
+
+async def test_what_was_asked_is_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ymera.testing.scripted._MOST_KEPT", 4)
+    provider = ScriptedProvider()
+    asked = [make_request(f"number {number}") for number in range(9)]
+    for request in asked:
+        await ask(provider, request)
+    assert provider.requests == asked[-3:]
+    assert len(provider.models) == 3
